@@ -1,0 +1,3 @@
+module github.com/headgate-dev/headgate/test/cluster
+
+go 1.26.0
