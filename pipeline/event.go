@@ -121,8 +121,8 @@ type Record struct {
 	// Key tells apart the changes of one stage; the same key is the same
 	// change when a run is resumed.
 	Key string `json:"key"`
-	// Was is the thing before the run's first change of it. It is written
-	// with every Changing, so that the first one found is enough.
+	// Was is the thing before the stage's first change of it; only the first
+	// Changing of a thing in a stage carries it.
 	Was json.RawMessage `json:"was,omitempty"`
 	// To is what it shall become, for people and for the check of drift.
 	To json.RawMessage `json:"to,omitempty"`

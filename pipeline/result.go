@@ -76,6 +76,8 @@ type Result struct {
 	Reason string `json:"reason,omitempty"`
 	// Hint says what a person can do next.
 	Hint string `json:"hint,omitempty"`
+	// Findings are those of a preflight that stopped the run.
+	Findings []Finding `json:"findings,omitempty"`
 	// Err is the error behind Reason; it is not serialized.
 	Err error `json:"-"`
 }

@@ -95,9 +95,10 @@ type Change struct {
 	Thing Thing
 	// Key tells the changes of a stage apart; see [Record].
 	Key string
-	// Was is the thing before the change, marshalled to JSON; it is what the
-	// [Undoer] of its kind gets. Nil means that there is no undo, which is
-	// legal only after the commit.
+	// Was is the thing before the stage's first change of it, marshalled to
+	// JSON; it is what the [Undoer] of its kind gets. What later changes of
+	// the same thing give is not looked at. Nil means that there is no undo,
+	// which is legal only in a finish.
 	Was any
 	// To is what it shall become, marshalled to JSON.
 	To any

@@ -1,0 +1,200 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Policies for an unfinished earlier run; see [Options].
+const (
+	PolicyResume   = "resume"
+	PolicyRollback = "rollback"
+	PolicyStop     = "stop"
+)
+
+// Recover does what an unfinished run needs: one that was being put back, or
+// was cancelled, or died in the middle, is put back; one that was committed
+// is finished. Where nothing is unfinished it changes nothing and the result
+// is Delivered with a reason that says so.
+func (r *Runner) Recover(ctx context.Context) Result {
+	return r.repair(ctx, func(x *execution) Result {
+		if x.state.Committed {
+			return x.completeCommitted(ctx)
+		}
+		return x.putBack(ctx, x.failedStage(), x.unfinishedReason())
+	})
+}
+
+// Rollback puts back an unfinished run from its journal alone; Pipeline may
+// be empty. A run that is committed is refused, since nothing of it is undone.
+func (r *Runner) Rollback(ctx context.Context) Result {
+	return r.repair(ctx, func(x *execution) Result {
+		if x.state.Committed {
+			err := fmt.Errorf("run %s is committed: what is delivered is not undone by its journal", x.state.Run.ID)
+			return Result{Ending: DeliveredNotFinished, Reason: err.Error(), Err: err,
+				Hint: "finish it with headgate recover, then release the former version"}
+		}
+		return x.putBack(ctx, x.failedStage(), x.unfinishedReason())
+	})
+}
+
+// repair takes the lock and hands an unfinished run to what mends it.
+func (r *Runner) repair(ctx context.Context, mend func(x *execution) Result) Result {
+	x := r.execution()
+	ctx, x.stop = context.WithCancelCause(ctx)
+	defer x.stop(nil)
+	result := x.repair(ctx, mend)
+	x.tell(Event{Type: RunEnded, Result: &result, Stage: result.Stage, Reason: result.Reason})
+	return result
+}
+
+func (x *execution) repair(ctx context.Context, mend func(x *execution) Result) Result {
+	events, err := x.Store.Peek(ctx)
+	if err != nil {
+		return Result{Ending: RollbackIncomplete, Reason: "look for an unfinished run: " + err.Error(), Err: err}
+	}
+	state, err := Replay(events)
+	if err != nil {
+		return Result{Ending: RollbackIncomplete, Reason: err.Error(), Err: err}
+	}
+	if !state.Unfinished() {
+		return Result{Ending: Delivered, Reason: "nothing is unfinished"}
+	}
+	defer x.close(0)
+	if err := x.adopt(ctx); err != nil {
+		return x.fail(ctx, "", err)
+	}
+	if !x.state.Unfinished() {
+		return Result{Ending: Delivered, Reason: "nothing is unfinished"}
+	}
+	return mend(x)
+}
+
+// adopt takes the lock and makes the journal's unfinished run this process's.
+func (x *execution) adopt(ctx context.Context) error {
+	if err := x.open(ctx); err != nil {
+		return err
+	}
+	state, err := Replay(x.journal.Events())
+	if err != nil {
+		return err
+	}
+	x.mu.Lock()
+	x.state, x.resumed, x.begun = state, state.Unfinished(), state.Unfinished()
+	x.mu.Unlock()
+	return nil
+}
+
+func (x *execution) unfinishedReason() error {
+	if x.state.Reason != "" {
+		return errors.New(x.state.Reason)
+	}
+	for _, st := range x.state.Stages {
+		if st.Status == StageFailed {
+			return errors.New(st.Reason)
+		}
+	}
+	return fmt.Errorf("run %s did not end", x.state.Run.ID)
+}
+
+func (x *execution) failedStage() string {
+	for _, st := range x.state.Stages {
+		if st.Status == StageFailed {
+			return st.Name
+		}
+	}
+	return ""
+}
+
+// completeCommitted puts back what is not committed and finishes the rest.
+// Stages that the file no longer has cannot be finished.
+func (x *execution) completeCommitted(ctx context.Context) Result {
+	for _, st := range x.state.Stages {
+		if !st.Committed || st.Finished || st.Status != StagePassed {
+			continue
+		}
+		if x.stageNamed(st.Name) == nil {
+			err := fmt.Errorf("run %s is committed but not finished, and its stage %q is not in this file", x.state.Run.ID, st.Name)
+			return Result{Ending: Unfinished, Reason: err.Error(), Err: err,
+				Hint: "run headgate recover with the file of that run"}
+		}
+	}
+	failed, because := x.failedStage(), x.unfinishedReason()
+	var uncommitted bool
+	for _, st := range x.state.Stages {
+		uncommitted = uncommitted || !st.Committed
+	}
+	if uncommitted {
+		return x.afterFailure(ctx, failed, because)
+	}
+	return x.deliver(ctx)
+}
+
+func (x *execution) stageNamed(name string) *Stage {
+	for _, st := range x.Pipeline.Stages {
+		if st.Name == name {
+			return st
+		}
+	}
+	return nil
+}
+
+// takeOver deals with an unfinished earlier run before this one begins. It
+// reports ended when the process is to end with the result.
+func (x *execution) takeOver(ctx context.Context) (result Result, ended bool) {
+	if err := x.adopt(ctx); err != nil {
+		return x.fail(ctx, "", err), true
+	}
+	if !x.state.Unfinished() {
+		return Result{}, false // ended while this process took the lock
+	}
+	same := x.state.Run.Digest == x.Info.Digest && x.state.Run.Commit == x.Info.Commit
+	policy := x.Options.OnUnfinished
+	switch {
+	case policy == PolicyStop:
+		err := fmt.Errorf("run %s (%s) is unfinished", x.state.Run.ID, x.state.Phase)
+		return Result{Ending: Unfinished, Reason: err.Error(), Err: err,
+			Hint: "headgate status shows it; headgate recover does what it needs"}, true
+	case same && policy != PolicyRollback && x.resumable():
+		return x.resume(ctx)
+	}
+	return x.clearAway(ctx, same)
+}
+
+// resumable reports whether the run may still go forward.
+func (x *execution) resumable() bool {
+	return x.state.Phase == Running && (x.failedStage() == "" || x.state.Committed || x.contains(x.failedStage()))
+}
+
+func (x *execution) resume(ctx context.Context) (result Result, ended bool) {
+	if err := x.record(ctx, Event{Type: RunResumed, Run: &x.Info}); err != nil {
+		return x.fail(ctx, "", err), true
+	}
+	if failed := x.failedStage(); failed != "" {
+		return x.afterFailure(ctx, failed, x.unfinishedReason()), true
+	}
+	return x.forward(ctx), true
+}
+
+// clearAway ends another run's remains, so that this run can begin. A
+// rollback of this same release that was cut short is this run's own end.
+func (x *execution) clearAway(ctx context.Context, same bool) (result Result, ended bool) {
+	own := same && (x.state.Phase == PuttingBack || x.failedStage() != "")
+	var done Result
+	if x.state.Committed {
+		done = x.completeCommitted(ctx)
+	} else {
+		done = x.putBack(ctx, x.failedStage(), x.unfinishedReason())
+	}
+	clean := done.Ending == Delivered || done.Ending == FailedRolledBack
+	if own || !clean {
+		return done, true
+	}
+	id := x.state.Run.ID
+	x.mu.Lock()
+	x.state, x.resumed, x.begun = &State{}, false, false
+	x.mu.Unlock()
+	x.tell(Event{Type: Warned, Message: fmt.Sprintf("run %s was unfinished and has been ended (%s); this run begins anew", id, done.Ending)})
+	return Result{}, false
+}
