@@ -194,12 +194,23 @@ func (d *virtualDeadline) Err() error {
 // deliver commits what is not committed and ends the run.
 func (x *execution) deliver(ctx context.Context) Result {
 	if err := x.commit(ctx); err != nil {
-		return x.fail(ctx, "", err)
+		return x.fail(ctx, "", x.afterCommit(err))
 	}
 	if err := x.record(ctx, Event{Type: Finished}); err != nil {
 		return x.fail(ctx, "", &finishError{err: err})
 	}
 	return Result{Ending: Delivered}
+}
+
+// afterCommit marks an error as one that nothing is put back for, where an
+// earlier commit stands.
+func (x *execution) afterCommit(err error) error {
+	var committed bool
+	x.look(func(s *State) { committed = s.Committed })
+	if committed && !errors.As(err, new(*finishError)) {
+		return &finishError{err: err}
+	}
+	return err
 }
 
 // commitTries is how often the one write that decides is tried.

@@ -174,7 +174,37 @@ func (x *execution) resume(ctx context.Context) (result Result, ended bool) {
 	if failed := x.failedStage(); failed != "" {
 		return x.afterFailure(ctx, failed, x.unfinishedReason()), true
 	}
+	if err := x.sameWorld(ctx); err != nil {
+		return x.fail(ctx, "", err), true
+	}
 	return x.forward(ctx), true
+}
+
+// sameWorld checks that what the journal says was made is still there.
+// Changes in doubt are made again and need no check.
+func (x *execution) sameWorld(ctx context.Context) error {
+	var made []*changeState
+	x.look(func(s *State) {
+		for _, c := range s.changes {
+			if !c.undone && s.revocable(c) && c.keys[c.record.Key] {
+				made = append(made, c)
+			}
+		}
+	})
+	for _, c := range made {
+		matcher, ok := x.Undoers[c.record.Thing.Kind].(Matcher)
+		if !ok {
+			continue
+		}
+		same, err := matcher.Matches(ctx, c.record.Thing, c.record.To)
+		if err != nil {
+			return fmt.Errorf("resume: look at %s: %w", c.record.Thing, err)
+		}
+		if !same {
+			return fmt.Errorf("resume: %s is not what run %s left; it is put back", c.record.Thing, x.state.Run.ID)
+		}
+	}
+	return nil
 }
 
 // clearAway ends another run's remains, so that this run can begin. A

@@ -46,11 +46,7 @@ func (x *execution) afterFailure(ctx context.Context, stage string, err error) R
 		stages = x.uncommitted()
 	}
 	for _, name := range stages {
-		incomplete := x.undoAll(ctx, name, err.Error())
-		if incomplete == nil {
-			incomplete = x.record(context.WithoutCancel(ctx), Event{Type: RolledBack, Stage: name, Reason: err.Error()})
-		}
-		if incomplete != nil {
+		if incomplete := x.undoAll(ctx, name, err.Error()); incomplete != nil {
 			return incompleteResult(stage, err, incomplete)
 		}
 	}
@@ -91,11 +87,7 @@ func (x *execution) putBack(ctx context.Context, stage string, because error) Re
 	if len(pending) == 0 && !x.resumed {
 		ending = FailedUnchanged
 	}
-	incomplete := x.undoAll(ctx, "", because.Error())
-	if incomplete == nil {
-		incomplete = x.record(context.WithoutCancel(ctx), Event{Type: RolledBack, Reason: because.Error()})
-	}
-	if incomplete != nil && (len(pending) > 0 || x.resumed) {
+	if incomplete := x.undoAll(ctx, "", because.Error()); incomplete != nil && x.begun {
 		return incompleteResult(stage, because, incomplete)
 	}
 	return Result{Ending: ending, Stage: stage, Reason: because.Error(), Err: because, Hint: hintOf(because)}
@@ -128,7 +120,7 @@ func (x *execution) undoAll(ctx context.Context, stage, reason string) error {
 	x.closed = stage == ""
 	x.mu.Unlock()
 
-	unrecorded := x.record(ctx, Event{Type: RollingBack, Stage: stage, Reason: reason})
+	unrecorded := x.recordAnyway(ctx, Event{Type: RollingBack, Stage: stage, Reason: reason})
 	var pending []PendingUndo
 	x.look(func(s *State) { pending = s.Pending(stage) })
 	var failed []error
@@ -146,9 +138,10 @@ func (x *execution) undoAll(ctx context.Context, stage, reason string) error {
 			stuck = append(stuck, p.Stages...)
 			continue
 		}
-		if err := x.record(ctx, Event{Type: Undone, Stage: stage, Change: &Record{Thing: p.Thing}}); err != nil {
-			unrecorded = err
-		}
+		unrecorded = x.recordAnyway(ctx, Event{Type: Undone, Stage: stage, Change: &Record{Thing: p.Thing}})
+	}
+	if len(failed) == 0 {
+		unrecorded = x.recordAnyway(ctx, Event{Type: RolledBack, Stage: stage, Reason: reason})
 	}
 	if unrecorded != nil {
 		failed = append(failed, unrecorded)
@@ -157,6 +150,16 @@ func (x *execution) undoAll(ctx context.Context, stage, reason string) error {
 	x.closed = false
 	x.mu.Unlock()
 	return errors.Join(failed...)
+}
+
+// recordAnyway is record for putting back: a journal that could not be
+// written is tried again, since the last entry of a rollback stands for all
+// that are missing before it.
+func (x *execution) recordAnyway(ctx context.Context, e Event) error {
+	x.mu.Lock()
+	x.broken = nil
+	x.mu.Unlock()
+	return x.record(ctx, e)
 }
 
 func (x *execution) lockLost() bool {
@@ -233,9 +236,8 @@ func (x *execution) makeSafe(cancelled context.Context, stage string) Result {
 			failed = append(failed, fmt.Errorf("put back %s: %w", p.Thing, err))
 			continue
 		}
-		if err := x.record(ctx, Event{Type: Undone, Change: &Record{Thing: p.Thing}}); err != nil {
-			failed = append(failed, err)
-		}
+		// Interrupted stands for it where this cannot be written.
+		_ = x.recordAnyway(ctx, Event{Type: Undone, Change: &Record{Thing: p.Thing}})
 	}
 	last := Event{Type: Interrupted, Reason: reason}
 	switch {
@@ -245,7 +247,7 @@ func (x *execution) makeSafe(cancelled context.Context, stage string) Result {
 		last = Event{Type: RolledBack, Reason: reason}
 	}
 	if last.Type != "" {
-		if err := x.record(ctx, last); err != nil {
+		if err := x.recordAnyway(ctx, last); err != nil {
 			failed = append(failed, err)
 		}
 	}

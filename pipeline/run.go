@@ -96,6 +96,9 @@ func (x *execution) run(ctx context.Context) Result {
 		return Result{Ending: FailedUnchanged, Reason: err.Error(), Err: err}
 	}
 	defer x.close(0)
+	if result, ended := x.again(earlier); ended {
+		return result
+	}
 	if earlier.Unfinished() {
 		if result, ended := x.takeOver(ctx); ended {
 			return result
@@ -105,6 +108,22 @@ func (x *execution) run(ctx context.Context) Result {
 		return result
 	}
 	return x.forward(ctx)
+}
+
+// again answers for the very same run, started again after it has ended: it
+// changes nothing.
+func (x *execution) again(earlier *State) (result Result, ended bool) {
+	if earlier.Run.ID != x.Info.ID || earlier.Run.Digest != x.Info.Digest {
+		return Result{}, false
+	}
+	switch earlier.Phase {
+	case EndedDelivered:
+		return Result{Ending: Delivered, Reason: "this run has already been delivered"}, true
+	case EndedRolledBack:
+		return Result{Ending: FailedRolledBack, Reason: "this run has already been put back: " + earlier.Reason,
+			Hint: "start it as a new run to try again"}, true
+	}
+	return Result{}, false
 }
 
 // peek reads the journal of an earlier run without taking the lock.

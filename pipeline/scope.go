@@ -176,12 +176,12 @@ func (s *Scope) Text(t source.Template, extra map[string]string) (string, error)
 // Environ returns the stage's env, evaluated, as NAME=value.
 func (s *Scope) Environ() ([]string, error) {
 	var env []string
-	for _, e := range s.stage.Env.Entries {
-		text, err := s.Text(e.Value, nil)
+	for name, value := range s.stage.Env.All() {
+		text, err := s.Text(value, nil)
 		if err != nil {
-			return nil, fmt.Errorf("env %s: %w", e.Key.Value, err)
+			return nil, fmt.Errorf("env %s: %w", name, err)
 		}
-		env = append(env, e.Key.Value+"="+text)
+		env = append(env, name+"="+text)
 	}
 	return env, nil
 }

@@ -90,6 +90,14 @@ type Undoer interface {
 	Undo(ctx context.Context, thing Thing, was json.RawMessage, hurry bool) error
 }
 
+// Matcher can be implemented by an [Undoer] that can tell whether a thing
+// still is what a change made of it. A run is resumed only on things that
+// are: a rollback may have happened that could not be recorded, or somebody
+// else may have been at work.
+type Matcher interface {
+	Matches(ctx context.Context, thing Thing, to json.RawMessage) (bool, error)
+}
+
 // Change is one write to the world.
 type Change struct {
 	Thing Thing
