@@ -26,7 +26,7 @@ type source struct {
 	ldflags  string
 	onDemand bool     // not needed by up
 	cold     string   // how long the first build takes
-	inputs   []string // files, beside go.mod and go.sum, that decide what is built
+	inputs   []string // patterns of files, beside go.mod and go.sum, that decide what is built
 }
 
 const (
@@ -38,7 +38,7 @@ const (
 func sources() []source {
 	version := "k8s.io/component-base/version."
 	return []source{
-		{name: "pause", dir: ".", packages: []string{"./pause"}, inputs: []string{"pause/main.go"}, cold: "seconds"},
+		{name: "own", dir: ".", packages: []string{"./pause", "./discovery"}, inputs: []string{"pause/*.go", "discovery/*.go", "kubeapi/*.go"}, cold: "seconds"},
 		{name: "crane", dir: "parts/crane", packages: []string{"github.com/google/go-containerregistry/cmd/crane"}, cold: "half a minute"},
 		{
 			name: "kubernetes",
@@ -144,13 +144,19 @@ func (c *cluster) buildKey(ctx context.Context, s source) (string, error) {
 	}
 	sum := sha256.New()
 	fmt.Fprintln(sum, string(goVersion), s.ldflags, s.packages)
-	for _, name := range append([]string{"go.mod", "go.sum"}, s.inputs...) {
-		content, err := os.ReadFile(filepath.Join(c.source, s.dir, name))
-		if err != nil && !os.IsNotExist(err) { // A module without requirements has no go.sum.
-			return "", fmt.Errorf("read source of %s: %w", s.name, err)
+	for _, pattern := range append([]string{"go.mod", "go.sum"}, s.inputs...) {
+		files, err := filepath.Glob(filepath.Join(c.source, s.dir, pattern))
+		if err != nil {
+			return "", fmt.Errorf("find source of %s: %w", s.name, err)
 		}
-		fmt.Fprintln(sum, name, len(content))
-		sum.Write(content)
+		for _, file := range files {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				return "", fmt.Errorf("read source of %s: %w", s.name, err)
+			}
+			fmt.Fprintln(sum, filepath.Base(file), len(content))
+			sum.Write(content)
+		}
 	}
 	return hex.EncodeToString(sum.Sum(nil))[:12], nil
 }

@@ -113,6 +113,9 @@ func (c *cluster) path(elem ...string) string {
 func (c *cluster) socket() string     { return c.path("containerd.sock") }
 func (c *cluster) kubeconfig() string { return c.path("kubeconfig") }
 
+// targets is the file that tells Prometheus of the pods.
+func (c *cluster) targets() string { return c.path("prometheus", "pods.json") }
+
 // say tells what has been reached, with the time since the command began.
 func (c *cluster) say(format string, args ...any) {
 	fmt.Fprintf(c.out, "%6.1fs  %s\n", time.Since(c.began).Seconds(), fmt.Sprintf(format, args...))

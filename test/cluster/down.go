@@ -47,7 +47,7 @@ func (c *cluster) takeDown(ctx context.Context) error {
 		return err
 	}
 	// First all that would bring pods back or hold on to the API server.
-	errs := []error{c.stopProcesses("traefik", "prometheus", "redis", "registry", "coredns", "scheduler", "controller-manager", "kubelet", "proxy")}
+	errs := []error{c.stopProcesses("traefik", "prometheus", "discovery", "redis", "registry", "coredns", "scheduler", "controller-manager", "kubelet", "proxy")}
 	errs = append(errs, c.removePods(ctx, programs))
 	errs = append(errs, c.stopProcesses("containerd", "apiserver"), c.stopProcesses("etcd"))
 	if proxy := programs["kube-proxy"]; installed(proxy) {

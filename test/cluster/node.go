@@ -15,6 +15,7 @@ import (
 )
 
 const (
+	gatewayGroup     = "gateway.networking.k8s.io"
 	gatewayClassPath = "/apis/" + gatewayGroup + "/v1/gatewayclasses/traefik"
 	gatewayPath      = "/apis/" + gatewayGroup + "/v1/namespaces/default/gateways/headgate"
 	crdPath          = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"
@@ -23,7 +24,7 @@ const (
 // applyGatewayAPI brings the Gateway API's resource definitions into the
 // cluster, and then the one Gateway.
 func (c *cluster) applyGatewayAPI(ctx context.Context) error {
-	a, err := c.api()
+	client, err := c.api()
 	if err != nil {
 		return err
 	}
@@ -38,7 +39,7 @@ func (c *cluster) applyGatewayAPI(ctx context.Context) error {
 			return fmt.Errorf("read resource definition: %w", err)
 		}
 		name := crdName(filepath.Base(file))
-		if err := a.apply(ctx, crdPath+name, content); err != nil {
+		if err := client.Apply(ctx, crdPath+name, content); err != nil {
 			return err
 		}
 		names = append(names, name)
@@ -56,7 +57,7 @@ func (c *cluster) applyGatewayAPI(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := a.apply(ctx, object.path, content); err != nil {
+		if err := client.Apply(ctx, object.path, content); err != nil {
 			return err
 		}
 	}

@@ -52,7 +52,7 @@ func (c *cluster) controlPlane(programs map[string]string) []part {
 				"--kubelet-client-certificate=" + pki("apiserver-client.crt"), "--kubelet-client-key=" + pki("apiserver-client.key"),
 				"--kubelet-certificate-authority=" + pki("ca.crt"), "--kubelet-preferred-address-types=InternalIP",
 			},
-			ready: c.apiReady,
+			ready: c.answersTLS(apiAddress, "/readyz"),
 		},
 		{
 			name:  "controller-manager",
@@ -65,7 +65,7 @@ func (c *cluster) controlPlane(programs map[string]string) []part {
 				"--allocate-node-cidrs=true", "--cluster-cidr=" + clusterCIDR,
 				"--kube-api-qps=500", "--kube-api-burst=1000",
 			},
-			ready: c.answersTLS("https://" + controllersAddress + "/healthz"),
+			ready: c.answersTLS(controllersAddress, "/healthz"),
 		},
 		{
 			name:  "scheduler",
@@ -75,13 +75,13 @@ func (c *cluster) controlPlane(programs map[string]string) []part {
 				"--bind-address=127.0.0.1", "--tls-cert-file=" + pki("server.crt"), "--tls-private-key-file=" + pki("server.key"),
 				"--leader-elect=false", "--kube-api-qps=500", "--kube-api-burst=1000",
 			},
-			ready: c.answersTLS("https://" + schedulerAddress + "/healthz"),
+			ready: c.answersTLS(schedulerAddress, "/healthz"),
 		},
 		{
 			name:  "service-account",
 			needs: []string{"controller-manager"},
 			run:   func(context.Context) error { return nil },
-			ready: c.exists("/api/v1/namespaces/default/serviceaccounts/default"),
+			ready: c.answersTLS(apiAddress, "/api/v1/namespaces/default/serviceaccounts/default"),
 		},
 	}
 }
@@ -159,6 +159,15 @@ func (c *cluster) services(programs map[string]string) []part {
 			needs: []string{"network"},
 			argv:  []string{"redis-server", c.path("redis.conf")},
 			ready: c.redisReady,
+		},
+		{
+			name:  "discovery",
+			needs: []string{"apiserver"},
+			argv: []string{
+				programs["discovery"], "-server=https://" + apiAddress, "-ca=" + c.path("pki", "ca.crt"),
+				"-token=" + c.path("pki", "token"), "-output=" + c.targets(),
+			},
+			ready: c.discovered,
 		},
 		{
 			name: "prometheus",

@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/headgate-dev/headgate/test/cluster/kubeapi"
 )
 
 // The checks say once whether a part can be used; whoever asks also repeats.
@@ -53,35 +55,35 @@ func statusOf(ctx context.Context, url string) (int, error) {
 	return resp.StatusCode, nil
 }
 
-// answersTLS is answers for a server that shows a certificate of the cluster's.
-func (c *cluster) answersTLS(url string) func(context.Context) error {
+// api returns a client of the cluster's API server.
+func (c *cluster) api() (*kubeapi.Client, error) {
+	return c.client("https://" + apiAddress)
+}
+
+// client speaks to any server that shows a certificate of the cluster's.
+func (c *cluster) client(server string) (*kubeapi.Client, error) {
+	return kubeapi.New(server, c.path("pki", "ca.crt"), c.path("pki", "token"))
+}
+
+// answersTLS wants success of a path at a server of the cluster's.
+func (c *cluster) answersTLS(address, path string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		a, err := c.api()
+		client, err := c.client("https://" + address)
 		if err != nil {
 			return err
 		}
-		_, err = a.request(ctx, http.MethodGet, url, "", nil)
-		return err
+		return client.Exists(ctx, path)
 	}
-}
-
-func (c *cluster) apiReady(ctx context.Context) error {
-	return c.answersTLS("https://" + apiAddress + "/readyz")(ctx)
-}
-
-// exists wants the object at an API path to be there.
-func (c *cluster) exists(path string) func(context.Context) error {
-	return c.answersTLS("https://" + apiAddress + path)
 }
 
 // condition wants a condition of the object at an API path to be True.
 func (c *cluster) condition(path, kind string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		a, err := c.api()
+		client, err := c.api()
 		if err != nil {
 			return err
 		}
-		return a.objectIs(ctx, path, kind)
+		return client.Is(ctx, path, kind)
 	}
 }
 
@@ -106,6 +108,12 @@ func (c *cluster) ctr(ctx context.Context, args ...string) (string, error) {
 		return "", fmt.Errorf("ask containerd: %w\n%s", err, lastLines(string(out), 3))
 	}
 	return string(out), nil
+}
+
+// discovered wants Prometheus to have been told of the pods.
+func (c *cluster) discovered(context.Context) error {
+	_, err := os.Stat(c.targets())
+	return err
 }
 
 // dnsReady wants the name of a Service that every cluster has.
