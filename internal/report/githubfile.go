@@ -1,0 +1,56 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// outputName is what GitHub takes for the name of an output.
+var outputName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+
+// fileCommand returns the entry of an environment file that sets name to
+// value. The delimiter is made from token, which nobody can foresee, so that
+// no value can end its entry and begin another.
+func fileCommand(name, value, token string) (string, error) {
+	if !outputName.MatchString(name) {
+		return "", fmt.Errorf("write output: %q is no name of an output", name)
+	}
+	delimiter := "headgate_" + token
+	if token == "" || strings.ContainsAny(token, "\r\n") || strings.Contains(value, delimiter) {
+		return "", fmt.Errorf("write output %s: the value holds the delimiter", name)
+	}
+	return name + "<<" + delimiter + "\n" + value + "\n" + delimiter + "\n", nil
+}
+
+// appendFile adds text to a file of the runner's, which exists already.
+func appendFile(path, text string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+// cut shortens s to at most n bytes, at a rune's edge, and says so.
+func cut(s string, n int) string {
+	const more = " […]"
+	if len(s) <= n {
+		return s
+	}
+	s = s[:n-len(more)]
+	for !utf8.ValidString(s) {
+		s = s[:len(s)-1]
+		if len(s) == 0 {
+			break
+		}
+	}
+	return s + more
+}

@@ -1,0 +1,150 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/headgate-dev/headgate/pipeline"
+)
+
+// Plain writes lines: for logs, for pipes, for whoever does not want more. It
+// never moves a cursor.
+type Plain struct {
+	mu sync.Mutex
+	p  printer
+}
+
+var _ Reporter = (*Plain)(nil)
+
+// NewPlain returns a plain reporter.
+func NewPlain(o Options) *Plain {
+	r := &Plain{p: printer{Options: o, teller: newTeller()}}
+	r.p.beat = func() { r.mu.Lock(); defer r.mu.Unlock(); r.p.heartbeat() }
+	return r
+}
+
+// Handle writes what there is to say about e.
+func (r *Plain) Handle(e pipeline.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.p.heard(e)
+	r.p.lines(e, r.p.tell(e))
+	r.p.where(e)
+}
+
+// Close stops the heartbeat and returns the first error of writing.
+func (r *Plain) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.p.close()
+}
+
+// printer writes lines with offsets and beats while it is quiet. Its owner
+// guards it by a lock.
+type printer struct {
+	Options
+	*teller
+	beat   func()
+	timer  *time.Timer
+	last   time.Time // the time of the last event
+	at     time.Time // when it came, by the clock of this process
+	since  time.Time // when what is waited for began, by the same
+	closed bool
+	err    error
+}
+
+// heard notes that something has happened, and puts the heartbeat off.
+func (p *printer) heard(e pipeline.Event) {
+	p.last, p.at = e.Time, time.Now()
+	if p.Heartbeat <= 0 {
+		return
+	}
+	p.since = p.at
+	if p.timer == nil {
+		p.timer = time.AfterFunc(p.Heartbeat, p.beat)
+		return
+	}
+	p.timer.Reset(p.Heartbeat)
+}
+
+func (p *printer) heartbeat() {
+	if p.closed {
+		return
+	}
+	p.timer.Reset(p.Heartbeat)
+	what := p.waiting
+	if what == "" && p.stage != "" {
+		what = "running"
+	}
+	if what == "" {
+		return
+	}
+	silence := time.Since(p.since)
+	text := prefix(clean(p.stage), ": ") + "still " + what + " (" + took(silence) + " without news)"
+	p.write(offset(p.last.Add(time.Since(p.at)).Sub(p.start)), line{text: text, tone: quiet})
+}
+
+func (p *printer) lines(e pipeline.Event, lines []line) {
+	for _, l := range lines {
+		p.write(offset(e.Time.Sub(p.start)), l)
+	}
+}
+
+// where adds the place in the file to the end of a run that failed.
+func (p *printer) where(e pipeline.Event) {
+	if e.Type != pipeline.RunEnded || e.Result == nil {
+		return
+	}
+	if at := p.locate(e.Result.Stage); at.Pos.IsValid() {
+		p.write("", line{text: fmt.Sprintf("at %s:%s", at.File, at.Pos), tone: quiet, under: true})
+	}
+}
+
+func (p *printer) write(offset string, l line) {
+	if l.under {
+		// Without a time before it, foreign text could be taken for a command.
+		if strings.HasPrefix(strings.TrimLeftFunc(l.text, unicode.IsSpace), "::") {
+			l.text = `\` + l.text
+		}
+		p.raw(strings.Repeat(" ", 12) + p.paint(l.tone, l.text))
+		return
+	}
+	p.raw(p.paint(quiet, fmt.Sprintf("%8s", offset)) + "  " + p.paint(l.tone, l.text))
+}
+
+func (p *printer) raw(text string) {
+	if _, err := fmt.Fprintln(p.Out, text); err != nil && p.err == nil {
+		p.err = fmt.Errorf("write report: %w", err)
+	}
+}
+
+func (p *printer) close() error {
+	p.closed = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	return p.err
+}
+
+// paint wraps text in the colour of its tone.
+func (p *printer) paint(t tone, text string) string {
+	code := ""
+	switch t {
+	case neutral:
+	case quiet:
+		code = "2"
+	case good:
+		code = "32"
+	case bad:
+		code = "1;31"
+	case caution:
+		code = "33"
+	}
+	if !p.Color || code == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}

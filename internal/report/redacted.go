@@ -1,0 +1,98 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/headgate-dev/headgate/internal/redact"
+	"github.com/headgate-dev/headgate/pipeline"
+)
+
+// Redacted returns a sink that masks secrets in everything that people read
+// of an event before it hands it on. Reporters escape text in many ways; a
+// secret has to be gone before that.
+func Redacted(to pipeline.Sink, r *redact.Redactor) pipeline.Sink { return redacted{to: to, r: r} }
+
+type redacted struct {
+	to pipeline.Sink
+	r  *redact.Redactor
+}
+
+// Handle masks a copy of e; the event itself is shared with other sinks.
+func (s redacted) Handle(e pipeline.Event) {
+	mask := s.r.String
+	e.Name, e.Reason, e.Message = mask(e.Name), mask(e.Reason), mask(e.Message)
+	if e.Change != nil {
+		c := *e.Change
+		c.Thing.Name, c.Key = mask(c.Thing.Name), mask(c.Key)
+		c.Was, c.To = s.raw(c.Was), s.raw(c.To)
+		e.Change = &c
+	}
+	if e.Outputs != nil {
+		outputs := make(map[string]string, len(e.Outputs))
+		for k, v := range e.Outputs {
+			outputs[k] = mask(v)
+		}
+		e.Outputs = outputs
+	}
+	if e.Verdict != nil {
+		e.Verdict = s.verdict(*e.Verdict)
+	}
+	if e.Run != nil {
+		run := *e.Run
+		run.Branch, run.URL = mask(run.Branch), mask(run.URL)
+		e.Run = &run
+	}
+	if e.Result != nil {
+		result := *e.Result
+		result.Reason, result.Hint, result.Err = mask(result.Reason), mask(result.Hint), nil
+		e.Result = &result
+	}
+	s.to.Handle(e)
+}
+
+func (s redacted) verdict(v pipeline.Verdict) *pipeline.Verdict {
+	v.Reason = s.r.String(v.Reason)
+	evidence := make([]pipeline.Measurement, len(v.Evidence))
+	for i, m := range v.Evidence {
+		m.Query, m.Reason, m.Bound = s.r.String(m.Query), s.r.String(m.Reason), s.r.String(m.Bound)
+		evidence[i] = m
+	}
+	v.Evidence = evidence
+	return &v
+}
+
+// raw masks the strings inside a JSON value; masking its text could join what
+// belongs to two values.
+func (s redacted) raw(b json.RawMessage) json.RawMessage {
+	if len(b) == 0 {
+		return b
+	}
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber() // a float64 would change large numbers
+	if dec.Decode(&v) != nil {
+		return json.RawMessage(`"` + redact.Mask + `"`)
+	}
+	masked, err := json.Marshal(s.value(v))
+	if err != nil {
+		return json.RawMessage(`"` + redact.Mask + `"`)
+	}
+	return masked
+}
+
+func (s redacted) value(v any) any {
+	switch v := v.(type) {
+	case string:
+		return s.r.String(v)
+	case []any:
+		for i := range v {
+			v[i] = s.value(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = s.value(v[k])
+		}
+	}
+	return v
+}
