@@ -1,0 +1,139 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// syntaxProblem turns the reader's error into a problem with an exact line.
+// The reader names the line where a construct began, and no column; where it
+// stopped is found by handing it the file again one byte at a time.
+func (doc *document) syntaxProblem(data []byte, err error) Problem {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	text = reportedLine.ReplaceAllString(text, "")
+	if m := unknownAnchor.FindStringSubmatch(text); m != nil {
+		pos := doc.find("*" + m[1])
+		return doc.problem(pos, utf8.RuneCountInString(m[1])+1, fmt.Sprintf("alias *%s has no anchor before it", short(m[1])),
+			"an anchor is written &"+short(m[1])+", above its first use")
+	}
+	pos := doc.stopped(data)
+	if tab, ok := doc.tabIndent(pos); ok && (strings.Contains(text, "tab") || strings.Contains(text, "start any token")) {
+		return doc.problem(tab, 1, "a tab is used for indentation", "indent with spaces")
+	}
+	message, hint := plainWords(text)
+	return doc.problem(pos, 1, message, hint)
+}
+
+var (
+	reportedLine  = regexp.MustCompile(`^line [0-9]+: `)
+	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced`)
+)
+
+// plainWords says what an error of the reader means.
+func plainWords(text string) (message, hint string) {
+	for _, w := range []struct{ part, message, hint string }{
+		{"mapping values are not allowed", "a value cannot stand here: there is a colon too many, or the indentation is wrong", "put text with a colon in quotes"},
+		{"did not find expected key", "expected a key here", "check the indentation against the lines above, and that quotes and brackets are closed"},
+		{"did not find expected '-' indicator", "expected an entry of the list here, beginning with -", "check the indentation against the lines above"},
+		{"did not find expected ',' or '}'", "expected a comma or } here", "close the { of the mapping"},
+		{"did not find expected ',' or ']'", "expected a comma or ] here", "close the [ of the list"},
+		{"could not find expected ':'", "expected a colon after a key", "write key: value"},
+		{"found character that cannot start any token", "this character cannot begin a value", "put the text in quotes"},
+		{"found unexpected end of stream", "the file ends inside a text in quotes", "close the quotes"},
+		{"found unexpected document indicator", "a document ends inside a text in quotes", "close the quotes"},
+		{"unknown escape character", `unknown escape after \`, `write \\ for a backslash, or use single quotes`},
+		{"escape code", `wrong escape after \`, `after \x stand 2, after \u 4 hexadecimal digits`},
+		{"hexdecimal number", `wrong escape after \`, `after \x stand 2, after \u 4 hexadecimal digits`},
+		{"block sequence entries are not allowed", "an entry of a list cannot stand here", "put the list on lines of its own"},
+		{"mapping keys are not allowed", "a key cannot stand here", ""},
+		{"tab character", "a tab is used for indentation", "indent with spaces"},
+		{"exceeded max depth", "nested too deep", ""},
+		{"alphabetic or numeric character", "a name must follow here", "put text that begins with & or * in quotes"},
+		{"did not find expected node content", "a value is missing here", ""},
+		{"did not find expected <document start>", "the file goes on after its end", "check the indentation, and that every line is part of the mapping"},
+		{"comment or line break", "something stands where the line should end", ""},
+		{"indentation indicator", "the indentation given after | or > is wrong", "leave the number out"},
+		{"directive", "directives, lines that begin with %, are not supported", "put text that begins with % in quotes"},
+		{"tag", "tags, words that begin with !, are not supported", "put text that begins with ! in quotes"},
+		{"control characters", "a control character", ""},
+	} {
+		if strings.Contains(text, w.part) {
+			return w.message, w.hint
+		}
+	}
+	return "this is not YAML", ""
+}
+
+// slowReader hands out one byte at a time and counts them.
+type slowReader struct {
+	data []byte
+	n    int
+}
+
+func (r *slowReader) Read(p []byte) (int, error) {
+	if r.n >= len(r.data) || len(p) == 0 {
+		return 0, io.EOF
+	}
+	p[0] = r.data[r.n]
+	r.n++
+	return 1, nil
+}
+
+// stopped returns the place at which the reader gives up: the first thing on
+// the line that it was reading.
+func (doc *document) stopped(data []byte) Pos {
+	r := &slowReader{data: data}
+	dec := yaml.NewDecoder(r)
+	var err error
+	for err == nil {
+		var n yaml.Node
+		err = dec.Decode(&n)
+	}
+	if errors.Is(err, io.EOF) {
+		return Pos{1, 1}
+	}
+	// The reader looks at most four characters ahead.
+	read := strings.TrimRight(string(data[:r.n]), " \t\r\n")
+	line := strings.Count(read, "\n") + 1
+	if line > len(doc.lines) {
+		return Pos{1, 1}
+	}
+	text := doc.lines[line-1]
+	if end := read[strings.LastIndexByte(read, '\n')+1:]; len(end) < len(text) && utf8.ValidString(end) {
+		// It stopped within the line: there, not at its beginning.
+		return Pos{line, utf8.RuneCountInString(end)}
+	}
+	return Pos{line, 1 + len(text) - len(strings.TrimLeft(text, " \t"))}
+}
+
+// tabIndent looks for a tab in the indentation of the line, or of one next to
+// it.
+func (doc *document) tabIndent(pos Pos) (Pos, bool) {
+	for _, line := range []int{pos.Line, pos.Line - 1, pos.Line + 1} {
+		if line < 1 || line > len(doc.lines) {
+			continue
+		}
+		text := doc.lines[line-1]
+		indent := text[:len(text)-len(strings.TrimLeft(text, " \t-"))]
+		if i := strings.IndexByte(indent, '\t'); i >= 0 {
+			return Pos{line, i + 1}, true
+		}
+	}
+	return Pos{}, false
+}
+
+// find returns the place of the first occurrence of a text.
+func (doc *document) find(text string) Pos {
+	for i, l := range doc.lines {
+		if before, _, ok := strings.Cut(l, text); ok {
+			return Pos{i + 1, utf8.RuneCountInString(before) + 1}
+		}
+	}
+	return Pos{1, 1}
+}
