@@ -64,7 +64,7 @@ func (c *cluster) up(ctx context.Context) error {
 
 // prepareState fills the state folder with all that the parts read.
 func (c *cluster) prepareState(programs map[string]string) error {
-	for _, dir := range []string{"log", "process", "pki", "prometheus"} {
+	for _, dir := range []string{"log", "process", "pki", "prometheus", "registry"} {
 		if err := os.MkdirAll(c.path(dir), 0o700); err != nil {
 			return fmt.Errorf("prepare state: %w", err)
 		}
