@@ -77,14 +77,17 @@ func (a *Admin) Update(ctx context.Context, base Record, change func(*Record), n
 	return a.write(ctx, next, base.text, note)
 }
 
-// Revert makes the record what was holds, its fields byte for byte, on the
-// condition of [Admin.Update]. Only a version counts on.
+// Revert makes the record what was read before, on the condition of
+// [Admin.Update]: byte for byte, or with a higher version where it has one.
 func (a *Admin) Revert(ctx context.Context, base, was Record, note Note) (Record, error) {
+	if was.text == "" || was.Name != base.Name {
+		return Record{}, fmt.Errorf("revert flag %s: there is nothing to revert to", base.Name)
+	}
 	if was.Version > 0 {
 		was.Version = max(was.Version, base.Version) + 1
+		return a.write(ctx, was, base.text, note)
 	}
-	was.Name = base.Name
-	return a.write(ctx, was, base.text, note)
+	return was, a.swap(ctx, base.Name, base.text, was.text, "0", note)
 }
 
 // Delete removes a record on the condition of [Admin.Update]. Its audit

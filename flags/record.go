@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 // MaxRecord is the most bytes that a record may have.
@@ -66,6 +67,9 @@ func ParseRecord(name string, text []byte) (Record, error) {
 	}
 	if len(text) > MaxRecord {
 		return Record{}, fmt.Errorf("the record is larger than %d bytes", MaxRecord)
+	}
+	if !utf8.Valid(text) {
+		return Record{}, errors.New("the record is not valid UTF-8")
 	}
 	fields, err := splitObject(text)
 	if err != nil {
@@ -194,6 +198,30 @@ func (r Record) MarshalJSON() ([]byte, error) {
 	set(fieldSalt, r.Salt != read.Salt, encode(r.Salt))
 	set(fieldVersion, r.Version != read.Version, encode(r.Version))
 	return joinObject(fields)
+}
+
+// SameMeaning reports whether two records say the same, whatever their
+// version and time of update. The order of fields does not count.
+func (r Record) SameMeaning(other Record) bool {
+	a, errA := r.meaning()
+	b, errB := other.meaning()
+	return errA == nil && errB == nil && a == b
+}
+
+func (r Record) meaning() (string, error) {
+	text, err := r.MarshalJSON()
+	if err != nil {
+		return "", err
+	}
+	var fields map[string]any
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&fields); err != nil {
+		return "", err
+	}
+	delete(fields, fieldVersion)
+	delete(fields, fieldUpdated)
+	return string(encode(fields)), nil
 }
 
 // touched returns the record with a version one higher and the time of

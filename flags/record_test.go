@@ -12,6 +12,7 @@ func TestParseRecordRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, record, want string }{
 		{"nothing", ``, "the record is not a JSON object"},
 		{"list", `[]`, "the record is not a JSON object"},
+		{"no UTF-8", "{\"\xff\":1}", "the record is not valid UTF-8"},
 		{"torn", `{"enabled":true`, "the record is not valid JSON"},
 		{"more", `{"enabled":true,"rollout_percentage":1} {}`, "there is something after the record"},
 		{"twice", `{"enabled":true,"enabled":false,"rollout_percentage":1}`, `the field "enabled" is there twice`},
@@ -66,6 +67,23 @@ func TestRecordKeepsWhatItDoesNotKnow(t *testing.T) {
 	want := `{"note":"<b>","enabled":true,"big":12345678901234567890,"rollout_percentage":12.5,"target_users":[ "x" ],"nested":{"a":  [1]}}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestSameMeaning(t *testing.T) {
+	read := func(text string) flags.Record {
+		r, err := flags.ParseRecord("f", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	a := read(`{"enabled":true,"rollout_percentage":5,"x":{"a":1,"b":2},"version":1,"updated_at":"1"}`)
+	if b := read(`{"x": {"b":2, "a":1}, "updated_at":"2", "version":9, "enabled":true,"rollout_percentage":5}`); !a.SameMeaning(b) {
+		t.Error("got a difference between equals")
+	}
+	if b := read(`{"enabled":true,"rollout_percentage":5,"x":{"a":1,"b":3},"version":1}`); a.SameMeaning(b) {
+		t.Error("a field that is not known does not count")
 	}
 }
 
