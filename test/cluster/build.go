@@ -83,6 +83,7 @@ func (c *cluster) build(ctx context.Context, names []string) error {
 }
 
 // buildAll builds what up needs and returns each program's path by its name.
+// It also removes former builds, so no cluster may run.
 func (c *cluster) buildAll(ctx context.Context) (map[string]string, error) {
 	programs := map[string]string{}
 	for _, s := range sources() {
@@ -91,6 +92,9 @@ func (c *cluster) buildAll(ctx context.Context) (map[string]string, error) {
 		}
 		bin, err := c.buildSource(ctx, s)
 		if err != nil {
+			return nil, err
+		}
+		if err := c.prune(s, filepath.Dir(bin)); err != nil {
 			return nil, err
 		}
 		for _, p := range s.packages {
@@ -134,6 +138,24 @@ func (c *cluster) buildSource(ctx context.Context, s source) (string, error) {
 	}
 	c.say("built %s in %s", s.name, time.Since(began).Round(time.Second))
 	return bin, nil
+}
+
+// prune removes all builds of a source but one. Each of Kubernetes' takes
+// hundreds of megabytes, and Go's own cache makes an old one again in seconds.
+func (c *cluster) prune(s source, keep string) error {
+	builds, err := filepath.Glob(filepath.Join(c.cache, s.name+"-*"))
+	if err != nil {
+		return fmt.Errorf("remove old builds: %w", err)
+	}
+	for _, build := range builds {
+		if build == keep {
+			continue
+		}
+		if err := os.RemoveAll(build); err != nil {
+			return fmt.Errorf("remove old builds: %w", err)
+		}
+	}
+	return nil
 }
 
 // buildKey changes with everything that decides what comes out of a build.

@@ -46,14 +46,24 @@ func (c *cluster) takeDown(ctx context.Context) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	// First all that would bring pods back or hold on to the API server.
-	errs := []error{c.stopProcesses("traefik", "prometheus", "discovery", "redis", "registry", "coredns", "scheduler", "controller-manager", "kubelet", "proxy")}
-	errs = append(errs, c.removePods(ctx, programs))
-	errs = append(errs, c.stopProcesses("containerd", "apiserver"), c.stopProcesses("etcd"))
+	// containerd ends the pods, once there is no kubelet to bring them back; and
+	// the API server ends at once only while etcd is there.
+	var others []string
+	for _, p := range c.parts(programs) {
+		if p.argv != nil && p.name != "containerd" && p.name != "etcd" {
+			others = append(others, p.name)
+		}
+	}
+	errs := []error{
+		c.stopProcesses(others...),
+		c.removePods(ctx, programs),
+		c.stopProcesses("containerd", "etcd"),
+	}
 	if proxy := programs["kube-proxy"]; installed(proxy) {
 		errs = append(errs, command(ctx, proxy, "--cleanup"))
 	}
-	errs = append(errs, c.removeNetwork(ctx), c.unmountAll(), removeCgroups())
+	removeFirewallChain(ctx)
+	errs = append(errs, removeNetwork(ctx), c.unmountAll(), removeCgroups(), c.restoreMachine())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("stop cluster: %w", err)
 	}

@@ -3,29 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 )
 
-// forwarding is set for pods to be reached; the rest kubelet and kube-proxy
-// set. All are put back by down.
 const forwarding = "net/ipv4/ip_forward"
-
-func kernelSettings() []string {
-	return []string{
-		forwarding,
-		"net/ipv4/conf/all/route_localnet",
-		"net/bridge/bridge-nf-call-iptables",
-		"vm/overcommit_memory", "vm/panic_on_oom",
-		"kernel/panic", "kernel/panic_on_oops",
-		"kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes",
-	}
-}
 
 // firewallRules let pods speak to each other and to the outside whatever the
 // machine's own rules are. The comment marks them as this program's.
@@ -43,10 +28,7 @@ func firewallRules() [][]string {
 
 // makeNetwork makes the bridge between the pods. It is there before the first
 // pod so that the kubelet and the DNS server can listen on its address.
-func (c *cluster) makeNetwork(ctx context.Context) error {
-	if err := c.saveKernelSettings(); err != nil {
-		return err
-	}
+func makeNetwork(ctx context.Context) error {
 	for _, args := range [][]string{
 		{"ip", "link", "add", bridge, "type", "bridge"},
 		{"ip", "addr", "add", nodeIP + "/24", "dev", bridge},
@@ -73,7 +55,7 @@ func (c *cluster) makeNetwork(ctx context.Context) error {
 }
 
 // removeNetwork takes away what makeNetwork and kube-proxy made.
-func (c *cluster) removeNetwork(ctx context.Context) error {
+func removeNetwork(ctx context.Context) error {
 	var errs []error
 	for _, r := range firewallRules() {
 		// Until it is not found, for a run that was cut short may have left a second one.
@@ -83,51 +65,20 @@ func (c *cluster) removeNetwork(ctx context.Context) error {
 	if _, err := os.Stat("/sys/class/net/" + bridge); err == nil {
 		errs = append(errs, command(ctx, "ip", "link", "del", bridge))
 	}
-	return errors.Join(append(errs, c.restoreKernelSettings())...)
-}
-
-// saveKernelSettings writes down what the settings are before the cluster.
-func (c *cluster) saveKernelSettings() error {
-	values := map[string]string{}
-	for _, name := range kernelSettings() {
-		if value, err := os.ReadFile("/proc/sys/" + name); err == nil {
-			values[name] = strings.TrimSpace(string(value))
-		}
-	}
-	content, err := json.MarshalIndent(values, "", "  ")
-	if err != nil {
-		return fmt.Errorf("save kernel settings: %w", err)
-	}
-	if err := os.WriteFile(c.path("kernel.json"), content, 0o600); err != nil {
-		return fmt.Errorf("save kernel settings: %w", err)
-	}
-	return nil
-}
-
-func (c *cluster) restoreKernelSettings() error {
-	content, err := os.ReadFile(c.path("kernel.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	var values map[string]string
-	if err == nil {
-		err = json.Unmarshal(content, &values)
-	}
-	if err != nil {
-		return fmt.Errorf("restore kernel settings: %w", err)
-	}
-	var errs []error
-	for _, name := range kernelSettings() {
-		value, saved := values[name]
-		now, err := os.ReadFile(filepath.Join("/proc/sys", name))
-		if !saved || err != nil || value == strings.TrimSpace(string(now)) {
-			continue
-		}
-		if err := os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0); err != nil {
-			errs = append(errs, fmt.Errorf("restore kernel setting: %w", err))
-		}
-	}
 	return errors.Join(errs...)
+}
+
+// removeFirewallChain takes away the one chain that kube-proxy's own cleanup
+// leaves, because a kubelet could have made it, too.
+func removeFirewallChain(ctx context.Context) {
+	for _, program := range []string{"iptables", "ip6tables"} {
+		for _, args := range [][]string{
+			{"-D", "INPUT", "-j", "KUBE-FIREWALL"}, {"-D", "OUTPUT", "-j", "KUBE-FIREWALL"},
+			{"-F", "KUBE-FIREWALL"}, {"-X", "KUBE-FIREWALL"},
+		} {
+			_ = command(ctx, append([]string{program, "-w"}, args...)...) // Not there is as good.
+		}
+	}
 }
 
 // command runs a program and says what it printed if it did not succeed.

@@ -62,7 +62,7 @@ func (c *cluster) controlPlane(programs map[string]string) []part {
 				"--bind-address=127.0.0.1", "--tls-cert-file=" + pki("server.crt"), "--tls-private-key-file=" + pki("server.key"),
 				"--leader-elect=false", "--use-service-account-credentials=true",
 				"--service-account-private-key-file=" + pki("service-accounts.key"), "--root-ca-file=" + pki("ca.crt"),
-				"--allocate-node-cidrs=true", "--cluster-cidr=" + clusterCIDR,
+				"--flex-volume-plugin-dir=" + c.path("kubelet", "volume-plugins"), "--allocate-node-cidrs=true", "--cluster-cidr=" + clusterCIDR,
 				"--kube-api-qps=500", "--kube-api-burst=1000",
 			},
 			ready: c.answersTLS(controllersAddress, "/healthz"),
@@ -88,7 +88,7 @@ func (c *cluster) controlPlane(programs map[string]string) []part {
 
 func (c *cluster) node(programs map[string]string) []part {
 	return []part{
-		{name: "network", run: c.makeNetwork},
+		{name: "network", run: makeNetwork},
 		c.containerd(),
 		{
 			name:  "pause-image",

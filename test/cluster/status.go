@@ -96,6 +96,11 @@ func (c *cluster) startPart(ctx context.Context, name string) error {
 	if err := widenPath(); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
+	unlock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if running, err := loadProcess(c.record(name)); err == nil && running.alive() {
 		c.say("%s is up already", name)
 		return nil
@@ -114,6 +119,11 @@ func (c *cluster) stopPart(_ context.Context, name string) error {
 	if _, err := c.process(name); err != nil {
 		return err
 	}
+	unlock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := c.stopProcess(name); err != nil {
 		return err
 	}

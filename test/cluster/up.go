@@ -77,6 +77,9 @@ func (c *cluster) prepareState(programs map[string]string) error {
 	if err := os.WriteFile(c.path("programs.json"), content, 0o600); err != nil {
 		return fmt.Errorf("prepare state: %w", err)
 	}
+	if err := c.saveMachine(); err != nil {
+		return err
+	}
 	if err := c.writePKI(); err != nil {
 		return err
 	}
