@@ -186,6 +186,27 @@ func (s *Scope) Environ() ([]string, error) {
 	return env, nil
 }
 
+// Was returns what a thing was before the stage's first change of it, in
+// whatever process that was made, and false where the stage did not change it.
+func (s *Scope) Was(thing Thing) (was json.RawMessage, ok bool) {
+	s.x.look(func(st *State) {
+		for _, c := range st.changes {
+			if c.stage == s.stage.Name && c.record.Thing == thing && c.was != nil {
+				was, ok = c.was, true
+				return
+			}
+		}
+	})
+	return was, ok
+}
+
+// StageOutputs returns the outputs of an earlier stage, nil where it has not
+// passed.
+func (s *Scope) StageOutputs(name string) map[string]string { return s.x.values().Stages[name] }
+
+// Pipeline returns the pipeline that the run runs.
+func (s *Scope) Pipeline() *Pipeline { return s.x.Pipeline }
+
 // Info returns the run's identity.
 func (s *Scope) Info() Info { return s.x.Info }
 

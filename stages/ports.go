@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/headgate-dev/headgate/gates"
 	"github.com/headgate-dev/headgate/pipeline"
 )
 
@@ -283,4 +284,11 @@ type Parts struct {
 	Flags    Flags
 	Commands Commands
 	Registry Registry
+	// Gates answers what the checks of gates ask.
+	Gates gates.Providers
+	// Manifests reads files and folders of manifests, rendered, in the order
+	// in which they are to be applied.
+	Manifests func(paths []string) ([]json.RawMessage, error)
+	// Namespace is that of workloads which do not name their own.
+	Namespace string
 }

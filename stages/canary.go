@@ -1,0 +1,361 @@
+package stages
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/headgate-dev/headgate/gates"
+	"github.com/headgate-dev/headgate/pipeline"
+	"github.com/headgate-dev/headgate/pipeline/source"
+)
+
+func canaryKind(parts *Parts) pipeline.Kind {
+	return pipeline.Kind{
+		Name: "canary", Changes: true,
+		Doc:     "Gives a new release a growing share of the traffic, beside the old one, and puts it back when a gate says so.",
+		New:     func() pipeline.Task { return &CanaryStage{parts: parts} },
+		Outputs: rolloutOutputs,
+	}
+}
+
+// rolloutOutputs are those of every stage that rolls out.
+var rolloutOutputs = []pipeline.OutputDecl{
+	{Name: "image", Doc: "The image that was rolled out, by digest."},
+	{Name: "track", Doc: "Which track has the release: canary, or stable when it was the first deployment or already live."},
+	{Name: "selector", Doc: "PromQL matchers of the pods that have the release."},
+	{Name: "since", Doc: "When the release began to get traffic, in RFC 3339."},
+}
+
+// CanaryStage rolls a workload out step by step.
+type CanaryStage struct {
+	Pos        source.Pos
+	Deployment source.String     `yaml:"deployment" required:"true" doc:"Name of the Deployment that takes the release." example:"user-service"`
+	Namespace  source.String     `yaml:"namespace" doc:"Its namespace. Default: that of the kubernetes section."`
+	Image      source.Template   `yaml:"image" required:"true" doc:"The image, by digest as the build stage gives it; a tag is resolved in the registry before anything is changed." example:"${{ stages.image.ref }}"`
+	Container  source.String     `yaml:"container" doc:"The container that gets the image. Default: the only one, or the one that has an image of the same repository now."`
+	Manifests  []source.Template `yaml:"manifests" doc:"Files and folders with the manifests of the release. Default: the live Deployment with the new image. A first deployment needs them."`
+	Traffic    Traffic           `yaml:"traffic" required:"true" doc:"What splits the traffic."`
+	Steps      []CanaryStep      `yaml:"steps" required:"true" min:"1" doc:"What is done, in order. After the last step the canary gets all traffic until the commit."`
+	Gate       source.String     `yaml:"gate" doc:"Name of the gate that judges the canary from its first traffic on, all the while."`
+	Ready      source.Duration   `yaml:"readyTimeout" default:"10m" min:"1s" doc:"How long pods may take to get ready, each time that some are added."`
+
+	parts *Parts
+}
+
+// CanaryStep is one step of a canary.
+type CanaryStep struct {
+	Pos       source.Pos
+	SetWeight *source.Percent  `yaml:"setWeight" oneof:"step" doc:"Gives the canary this share of the traffic, after it has been given the pods for it." example:"20"`
+	Pause     *source.Duration `yaml:"pause" oneof:"step" doc:"Waits this long under the gate." example:"10m"`
+	Gate      source.String    `yaml:"gate" oneof:"step" doc:"Judges by another gate as well, for the time of for:."`
+	For       source.Duration  `yaml:"for" doc:"How long that gate judges."`
+}
+
+var (
+	_ pipeline.Finisher        = (*CanaryStage)(nil)
+	_ pipeline.Preflighter     = (*CanaryStage)(nil)
+	_ pipeline.Planner         = (*CanaryStage)(nil)
+	_ pipeline.SemanticChecker = (*CanaryStage)(nil)
+)
+
+// Check reports steps that make no sense.
+func (c *CanaryStage) Check(p *pipeline.Pipeline, _ *pipeline.Stage, report func(source.Problem)) {
+	checkGate(p, c.Gate, report)
+	last := 0.0
+	for _, step := range c.Steps {
+		checkGate(p, step.Gate, report)
+		if step.For.IsSet() != step.Gate.IsSet() {
+			report(source.Problem{Pos: step.Pos, Width: 1, Message: "for: and gate: of a step go together",
+				Hint: "write {gate: slo, for: 5m}"})
+		}
+		if w := step.SetWeight; w != nil {
+			if w.Value <= last {
+				report(source.Problem{Pos: w.Pos, Width: 1, Hint: "weights only go up; a rollback goes back by itself",
+					Message: fmt.Sprintf("setWeight %s does not give the canary more than the %s before it", percent(w.Value), percent(last))})
+			}
+			last = w.Value
+		}
+	}
+	if last == 0 {
+		report(source.Problem{Pos: c.Pos, Width: 1, Message: "no step gives the canary any traffic", Hint: "add a step such as setWeight: 20%"})
+	}
+	if len(c.Steps) > 0 && c.Steps[0].SetWeight == nil {
+		report(source.Problem{Pos: c.Steps[0].Pos, Width: 1, Message: "the first step must be setWeight", Hint: "before it there is nothing to wait for or to judge"})
+	}
+}
+
+func percent(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) + "%" }
+
+func (c *CanaryStage) workload() Workload {
+	w := Workload{Namespace: c.Namespace.Value, Name: c.Deployment.Value}
+	if w.Namespace == "" {
+		w.Namespace = c.parts.Namespace
+	}
+	return w
+}
+
+func (c *CanaryStage) canary() Track { return Track{Workload: c.workload(), Name: Canary} }
+func (c *CanaryStage) stable() Track { return Track{Workload: c.workload(), Name: Stable} }
+
+// canaryRun is one Run of the stage.
+type canaryRun struct {
+	*CanaryStage
+	scope    *pipeline.Scope
+	router   Router
+	release  Release
+	size     int // replicas of the stable track
+	before   json.RawMessage
+	replicas int // of the canary, as far as this process has seen to it
+	weight   float64
+}
+
+// Run takes the canary from nothing to all traffic.
+func (c *CanaryStage) Run(ctx context.Context, s *pipeline.Scope) error {
+	release, err := c.readRelease(ctx, s)
+	if err != nil {
+		return err
+	}
+	live, err := c.parts.Platform.Live(ctx, c.workload())
+	if err != nil {
+		return err
+	}
+	_, deploying := s.Was(c.workloadThing())
+	switch {
+	case !live.Exists || deploying:
+		return c.firstDeployment(ctx, s, release)
+	case live.Image == release.Image && len(release.Manifests) == 0:
+		s.Progress("%s already runs %s; nothing is changed", c.workload(), release.Image)
+		c.setOutputs(s, release, c.stable(), s.Now())
+		return nil
+	}
+	router, err := c.parts.Router(c.Traffic, c.workload())
+	if err != nil {
+		return err
+	}
+	run := &canaryRun{CanaryStage: c, scope: s, router: router, release: release, size: max(1, live.Replicas)}
+	if err := run.up(ctx); err != nil {
+		return run.explain(ctx, err)
+	}
+	return nil
+}
+
+func (c *CanaryStage) workloadThing() pipeline.Thing {
+	return pipeline.Thing{Kind: workloadThing, Name: c.workload().String()}
+}
+
+func (c *CanaryStage) trackThing() pipeline.Thing {
+	return pipeline.Thing{Kind: trackThing, Name: c.canary().String()}
+}
+
+func (r *canaryRun) routeThing() pipeline.Thing {
+	return pipeline.Thing{Kind: routeThing, Name: r.router.Name()}
+}
+
+// readRelease evaluates what shall be deployed; the image is by digest from
+// here on.
+func (c *CanaryStage) readRelease(ctx context.Context, s *pipeline.Scope) (Release, error) {
+	image, err := s.Text(c.Image, nil)
+	if err != nil {
+		return Release{}, fmt.Errorf("image: %w", err)
+	}
+	if image, err = c.parts.Registry.Resolve(ctx, image); err != nil {
+		return Release{}, err
+	}
+	release := Release{Image: image, Container: c.Container.Value, Run: s.Info()}
+	if len(c.Manifests) == 0 {
+		return release, nil
+	}
+	paths := make([]string, len(c.Manifests))
+	for i, m := range c.Manifests {
+		if paths[i], err = s.Text(m, nil); err != nil {
+			return Release{}, fmt.Errorf("manifests: %w", err)
+		}
+	}
+	release.Manifests, err = c.parts.Manifests(paths)
+	return release, err
+}
+
+func (c *CanaryStage) setOutputs(s *pipeline.Scope, release Release, t Track, since time.Time) {
+	s.Output("image", release.Image)
+	s.Output("track", t.Name)
+	s.Output("selector", c.parts.Platform.Selector(t))
+	s.Output("since", since.UTC().Format(time.RFC3339Nano))
+}
+
+// up walks the steps; the gate judges from the first traffic on.
+func (r *canaryRun) up(ctx context.Context) error {
+	if was, ok := r.scope.Was(r.routeThing()); ok {
+		r.before = was
+	} else {
+		before, err := r.router.Snapshot(ctx)
+		if err != nil {
+			return err
+		}
+		r.before = before
+	}
+	first := r.Steps[0].SetWeight.Value
+	if err := r.give(ctx, 0, first); err != nil {
+		return err
+	}
+	since, err := r.scope.Mark(ctx, "first traffic")
+	if err != nil {
+		return err
+	}
+	watch, err := r.parts.startWatch(r.scope, r.Gate.Value, gates.Target{
+		Track: Canary, Selector: r.parts.Platform.Selector(r.canary()), Since: since,
+	})
+	if err != nil {
+		return err
+	}
+	err = watch.beside(ctx, func(ctx context.Context) error { return r.walk(ctx, watch) })
+	if err == nil {
+		r.setOutputs(r.scope, r.release, r.canary(), since)
+	}
+	return err
+}
+
+// walk does the steps after the first, and gives all traffic at the end.
+func (r *canaryRun) walk(ctx context.Context, watch *watching) error {
+	for i, step := range r.Steps {
+		var err error
+		switch {
+		case i == 0:
+		case step.SetWeight != nil:
+			err = r.raise(ctx, watch, i, step.SetWeight.Value)
+		case step.Pause != nil:
+			err = r.pause(ctx, i, step.Pause.Value)
+		default:
+			err = r.judge(ctx, i, step)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if r.weight < 100 {
+		if err := r.raise(ctx, watch, len(r.Steps), 100); err != nil {
+			return err
+		}
+	}
+	return watch.ready(ctx)
+}
+
+// raise gives the canary more traffic, once the gate has shown that what it
+// has is well served.
+func (r *canaryRun) raise(ctx context.Context, watch *watching, step int, weight float64) error {
+	err := r.scope.Step(ctx, "raise to "+percent(weight), func(ctx context.Context) error {
+		if err := watch.ready(ctx); err != nil {
+			return err
+		}
+		return r.give(ctx, step, weight)
+	})
+	if err == nil {
+		r.weight = weight // also where an earlier process did it
+	}
+	return err
+}
+
+func (r *canaryRun) pause(ctx context.Context, step int, d time.Duration) error {
+	began, err := r.scope.Mark(ctx, fmt.Sprintf("pause %d", step))
+	if err != nil {
+		return err
+	}
+	return r.scope.Step(ctx, fmt.Sprintf("pause %d", step), func(ctx context.Context) error {
+		left := d - r.scope.Now().Sub(began) // a resumed run does not wait again
+		if left <= 0 {
+			return nil
+		}
+		r.scope.Progress("pause of %s at %s", d, percent(r.weight))
+		return r.scope.Sleep(ctx, left)
+	})
+}
+
+func (r *canaryRun) judge(ctx context.Context, step int, s CanaryStep) error {
+	since, err := r.scope.Mark(ctx, fmt.Sprintf("gate %d", step))
+	if err != nil {
+		return err
+	}
+	return r.scope.Step(ctx, fmt.Sprintf("gate %d", step), func(ctx context.Context) error {
+		return r.parts.judgeFor(ctx, r.scope, s.Gate.Value, s.For.Value, gates.Target{
+			Track: Canary, Selector: r.parts.Platform.Selector(r.canary()), Since: since,
+		})
+	})
+}
+
+// give sees to the pods that a weight needs and then sets it: capacity comes
+// before traffic. Every part is skipped where the journal says it is done.
+func (r *canaryRun) give(ctx context.Context, step int, weight float64) error {
+	if n := r.podsFor(r.capacity(step, weight)); n > r.replicas {
+		if err := r.scale(ctx, n); err != nil {
+			return err
+		}
+	}
+	from := r.weight
+	err := r.scope.Do(ctx, pipeline.Change{
+		Thing: r.routeThing(), Key: "weight " + percent(weight), Urgent: true,
+		Was: r.before, To: routeState{Weight: weight, Before: r.before},
+		Make: func(ctx context.Context) error { return r.router.SetWeight(ctx, from, weight) },
+	})
+	if err != nil {
+		return err
+	}
+	r.weight = weight
+	r.scope.Emit(pipeline.Event{Type: pipeline.TrafficShifted, Name: r.router.Name(), Track: Canary, Weight: &weight})
+	return r.probe(ctx)
+}
+
+// capacity looks ahead: steps that follow at once are prepared for together.
+func (r *canaryRun) capacity(step int, weight float64) float64 {
+	if r.Gate.IsSet() {
+		return weight
+	}
+	for _, s := range r.Steps[min(step+1, len(r.Steps)):] {
+		if s.SetWeight == nil {
+			return weight
+		}
+		weight = s.SetWeight.Value
+	}
+	return 100
+}
+
+// podsFor is the share of stable's size that a weight needs, rounded up.
+func (r *canaryRun) podsFor(weight float64) int {
+	return max(1, int(math.Ceil(float64(r.size)*weight/100-1e-9)))
+}
+
+func (r *canaryRun) scale(ctx context.Context, n int) error {
+	err := r.scope.Do(ctx, pipeline.Change{
+		Thing: r.trackThing(), Key: fmt.Sprintf("%d pods", n),
+		Was:  trackState{Track: r.canary(), Drain: r.Traffic.Drain.Value},
+		To:   trackState{Track: r.canary(), Replicas: n},
+		Make: func(ctx context.Context) error { return r.parts.Platform.SetTrack(ctx, r.canary(), r.release, n) },
+	})
+	if err != nil {
+		return err
+	}
+	err = r.scope.Step(ctx, fmt.Sprintf("%d pods ready", n), func(ctx context.Context) error {
+		return r.parts.awaitReady(ctx, r.scope, r.canary(), awaiting{n, r.Ready.Value})
+	})
+	if err == nil {
+		r.replicas = n
+	}
+	return err
+}
+
+// explain collects evidence before anything is put back. Where users may be
+// suffering it takes little time for that.
+func (r *canaryRun) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), pipeline.ErrCancelled) {
+		return err
+	}
+	budget := 5 * time.Second
+	if r.weight > 0 {
+		budget = 500 * time.Millisecond
+	}
+	r.parts.evidence(ctx, r.scope, r.canary(), budget)
+	return err
+}

@@ -1,0 +1,118 @@
+package stages
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/headgate-dev/headgate/pipeline"
+)
+
+// Finish gives the release to the user's Deployment while the canary carries
+// the load, brings traffic back to it, and removes the canary.
+func (c *CanaryStage) Finish(ctx context.Context, s *pipeline.Scope) error {
+	out := s.Outputs()
+	if out["track"] != Canary {
+		return nil // a first deployment, or the release was live already
+	}
+	router, err := c.parts.Router(c.Traffic, c.workload())
+	if err != nil {
+		return err
+	}
+	release, err := c.readRelease(ctx, s)
+	if err != nil {
+		return err
+	}
+	// The image is what passed the gates, whatever the expression says now.
+	release.Image = out["image"]
+	f := &canaryRun{CanaryStage: c, scope: s, router: router, release: release}
+	before, ok := s.Was(f.routeThing())
+	if !ok {
+		return fmt.Errorf("the journal does not say what %s was", router.Name())
+	}
+	f.before = before
+	for _, step := range []func(context.Context) error{f.promote, f.trafficBack, f.removeCanary, f.verifyEnd} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// promote updates the user's Deployment; its pods get no traffic meanwhile.
+func (r *canaryRun) promote(ctx context.Context) error {
+	if err := r.drain(ctx, Stable); err != nil {
+		return err
+	}
+	err := r.scope.Do(ctx, pipeline.Change{
+		Thing: r.workloadThing(), Key: "take the release", To: r.release.Image,
+		Make: func(ctx context.Context) error {
+			return r.parts.Platform.SetTrack(ctx, r.stable(), r.release, -1)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	live, err := r.parts.Platform.Live(ctx, r.workload())
+	if err != nil {
+		return err
+	}
+	r.scope.Progress("%s takes the release while the canary carries the load", r.workload())
+	return r.parts.awaitReady(ctx, r.scope, r.stable(), awaiting{live.Replicas, r.Ready.Value})
+}
+
+// trafficBack makes the route what it was before the rollout, in one write.
+func (r *canaryRun) trafficBack(ctx context.Context) error {
+	err := r.scope.Do(ctx, pipeline.Change{
+		Thing: r.routeThing(), Key: "back to stable", Urgent: true, To: routeState{Before: r.before},
+		Make: func(ctx context.Context) error { return r.router.Restore(ctx, r.before) },
+	})
+	if err != nil {
+		return err
+	}
+	none := 0.0
+	r.scope.Emit(pipeline.Event{Type: pipeline.TrafficShifted, Name: r.router.Name(), Track: Canary, Weight: &none})
+	if err := r.probe(ctx); err != nil {
+		return err
+	}
+	return r.drain(ctx, Canary)
+}
+
+// drain lets the requests that are under way to a track without weight end.
+func (r *canaryRun) drain(ctx context.Context, track string) error {
+	since, err := r.scope.Mark(ctx, "drain "+track)
+	if err != nil {
+		return err
+	}
+	left := r.Traffic.Drain.Value - r.scope.Now().Sub(since)
+	if left <= 0 {
+		return nil
+	}
+	r.scope.Progress("%s drains for %s", track, left)
+	return r.scope.Sleep(ctx, left)
+}
+
+func (r *canaryRun) removeCanary(ctx context.Context) error {
+	return r.scope.Do(ctx, pipeline.Change{
+		Thing: r.trackThing(), Key: "remove",
+		Make: func(ctx context.Context) error { return r.parts.Platform.RemoveTrack(ctx, r.canary(), false) },
+	})
+}
+
+// verifyEnd looks whether what was asked for is what is live.
+func (r *canaryRun) verifyEnd(ctx context.Context) error {
+	live, err := r.parts.Platform.Live(ctx, r.workload())
+	if err != nil {
+		return err
+	}
+	if live.Image != r.release.Image {
+		return &DriftError{Thing: r.workload().String(), Found: live.Image, Want: r.release.Image}
+	}
+	weight, err := r.router.Weight(ctx)
+	if err != nil {
+		return err
+	}
+	if weight != 0 {
+		return &DriftError{Thing: r.router.Name(), Found: percent(weight) + " on the canary", Want: "all on stable"}
+	}
+	return nil
+}

@@ -1,0 +1,230 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/headgate-dev/headgate/gates"
+	"github.com/headgate-dev/headgate/pipeline"
+	"github.com/headgate-dev/headgate/pipeline/source"
+)
+
+// finding makes one of an error, with its hint.
+func finding(at source.Pos, err error) pipeline.Finding {
+	f := pipeline.Finding{Pos: at, Message: err.Error()}
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		f.Hint = h.Hint()
+	}
+	return f
+}
+
+// Preflight asks the platform, the router and the gates whether the rollout
+// would work.
+func (c *CanaryStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeline.Finding {
+	at := s.Stage().Pos
+	var all []pipeline.Finding
+	live, err := c.parts.Platform.Live(ctx, c.workload())
+	if err != nil {
+		return []pipeline.Finding{finding(at, err)}
+	}
+	if !live.Exists && len(c.Manifests) == 0 {
+		return []pipeline.Finding{{Pos: c.Deployment.Pos, Message: fmt.Sprintf("deployment %s does not exist", c.workload()),
+			Hint: "give manifests: to create it from, or mend the name or the namespace"}}
+	}
+	check := RolloutCheck{Workload: c.workload(), MaxReplicas: 1, Service: c.Traffic.Service.Value}
+	release, err := c.readRelease(ctx, s)
+	switch {
+	case errors.Is(err, pipeline.ErrNotYetKnown):
+	case err != nil:
+		all = append(all, finding(c.Image.Pos, err))
+	default:
+		check.Release = release
+	}
+	all = append(all, ask(ctx, at, c.parts.Platform, check)...)
+	if live.Exists {
+		router, err := c.parts.Router(c.Traffic, c.workload())
+		if err != nil {
+			return append(all, finding(c.Traffic.Pos, err))
+		}
+		all = append(all, ask(ctx, c.Traffic.Pos, router, check)...)
+	}
+	return append(all, c.preflightGates(ctx, s)...)
+}
+
+func (c *CanaryStage) preflightGates(ctx context.Context, s *pipeline.Scope) []pipeline.Finding {
+	var all []pipeline.Finding
+	for _, name := range c.gates() {
+		all = append(all, c.parts.preflightGate(ctx, s, name, c.parts.Platform.Selector(c.stable()))...)
+	}
+	return all
+}
+
+// preflightGate asks a gate's queries of what is live now.
+func (p *Parts) preflightGate(ctx context.Context, s *pipeline.Scope, name, selector string) []pipeline.Finding {
+	gate, ok := gates.Of(s.Pipeline(), name)
+	if !ok {
+		return nil
+	}
+	providers := p.Gates
+	providers.Text = s.Text
+	return gate.Preflight(ctx, providers, gates.Target{Track: Stable, Selector: selector}, s.Now())
+}
+
+// planGate asks a gate's queries for the values of now.
+func (p *Parts) planGate(ctx context.Context, s *pipeline.Scope, name, selector string) []pipeline.Measurement {
+	gate, ok := gates.Of(s.Pipeline(), name)
+	if !ok {
+		return nil
+	}
+	providers := p.Gates
+	providers.Text = s.Text
+	return gate.Plan(ctx, providers, gates.Target{Track: Stable, Selector: selector}, s.Now())
+}
+
+// gates are the names of those that the stage uses, each once.
+func (c *CanaryStage) gates() []string {
+	var names []string
+	seen := map[string]bool{"": true}
+	add := func(name string) {
+		if !seen[name] {
+			names = append(names, name)
+		}
+		seen[name] = true
+	}
+	add(c.Gate.Value)
+	for _, step := range c.Steps {
+		add(step.Gate.Value)
+	}
+	return names
+}
+
+// ask puts a check to whatever can answer it.
+func ask(ctx context.Context, at source.Pos, who any, check RolloutCheck) []pipeline.Finding {
+	checker, ok := who.(Checker)
+	if !ok {
+		return nil
+	}
+	findings, err := checker.Check(ctx, check)
+	if err != nil {
+		findings = append(findings, finding(at, err))
+	}
+	for i := range findings {
+		if !findings[i].Pos.IsValid() {
+			findings[i].Pos = at
+		}
+	}
+	return findings
+}
+
+// Plan says what Run and Finish would write.
+func (c *CanaryStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Plan, error) {
+	plan := pipeline.Plan{Peak: map[string]int{}}
+	c.planTimes(&plan)
+	if c.parts.Platform == nil {
+		plan.Unknown = append(plan.Unknown, "what it would write: no cluster was asked")
+		c.planWeights(&plan, "httpRoute "+c.Traffic.HTTPRoute.Value)
+		return plan, nil
+	}
+	if permitter, ok := c.parts.Platform.(Permitter); ok {
+		plan.Permissions = append(plan.Permissions, permitter.Permissions(c.workload())...)
+	}
+	live, err := c.parts.Platform.Live(ctx, c.workload())
+	if err != nil {
+		return plan, err
+	}
+	release, err := c.readRelease(ctx, s)
+	switch {
+	case errors.Is(err, pipeline.ErrNotYetKnown):
+		plan.Unknown = append(plan.Unknown, "the image: "+c.Image.Raw+" is known once that stage has run; the diffs show the present one")
+		release = Release{Image: live.Image, Container: c.Container.Value, Run: s.Info()}
+	case err != nil:
+		return plan, err
+	case live.Exists && live.Image == release.Image && len(release.Manifests) == 0:
+		plan.Unknown = append(plan.Unknown, "nothing would be written: the release is live already")
+		return plan, nil
+	}
+	for _, name := range c.gates() {
+		plan.Queries = append(plan.Queries, c.parts.planGate(ctx, s, name, c.parts.Platform.Selector(c.stable()))...)
+	}
+	if !live.Exists {
+		return plan, c.planTrack(ctx, &plan, c.stable(), release, -1)
+	}
+	size := max(1, live.Replicas)
+	plan.Peak[c.workload().String()] = 2 * size
+	return plan, c.planRollout(ctx, &plan, release, size)
+}
+
+// planTimes bounds the stage's time. Waiting for pods and drains is bounded;
+// a gate that extends is not counted.
+func (c *CanaryStage) planTimes(plan *pipeline.Plan) {
+	fixed := c.pauses() + 2*c.Traffic.Drain.Value
+	waits := 1 // the promotion
+	for _, step := range c.Steps {
+		if step.SetWeight != nil {
+			waits++
+		}
+	}
+	plan.Shortest = fixed
+	plan.Longest = fixed + time.Duration(waits)*c.Ready.Value
+}
+
+func (c *CanaryStage) planTrack(ctx context.Context, plan *pipeline.Plan, t Track, release Release, replicas int) error {
+	planner, ok := c.parts.Platform.(Planner)
+	if !ok {
+		return nil
+	}
+	writes, err := planner.PlanTrack(ctx, t, release, replicas)
+	plan.Writes = append(plan.Writes, writes...)
+	return err
+}
+
+func (c *CanaryStage) planRollout(ctx context.Context, plan *pipeline.Plan, release Release, size int) error {
+	router, err := c.parts.Router(c.Traffic, c.workload())
+	if err != nil {
+		return err
+	}
+	if permitter, ok := router.(Permitter); ok {
+		plan.Permissions = append(plan.Permissions, permitter.Permissions(c.workload())...)
+	}
+	first := &canaryRun{CanaryStage: c, size: size}
+	pods := first.podsFor(first.capacity(0, c.Steps[0].SetWeight.Value))
+	if err := c.planTrack(ctx, plan, c.canary(), release, pods); err != nil {
+		return err
+	}
+	c.planWeights(plan, router.Name())
+	before := len(plan.Writes)
+	if err := c.planTrack(ctx, plan, c.stable(), release, -1); err != nil {
+		return err
+	}
+	for i := range plan.Writes[before:] {
+		plan.Writes[before+i].After = "finish"
+	}
+	plan.Writes = append(plan.Writes,
+		pipeline.PlannedWrite{Thing: pipeline.Thing{Kind: routeThing, Name: router.Name()}, Verb: "update", After: "finish",
+			Summary: "made what it was before the rollout; all traffic on " + c.workload().String()},
+		pipeline.PlannedWrite{Thing: c.trackThing(), Verb: "delete", After: "finish", Summary: "the canary and its Service are removed"})
+	return nil
+}
+
+// planWeights lists the changes of the route.
+func (c *CanaryStage) planWeights(plan *pipeline.Plan, route string) {
+	add := func(weight float64) {
+		plan.Writes = append(plan.Writes, pipeline.PlannedWrite{
+			Thing: pipeline.Thing{Kind: routeThing, Name: route}, Verb: "update", After: "run",
+			Summary: percent(weight) + " of the traffic to the canary",
+		})
+	}
+	last := 0.0
+	for _, step := range c.Steps {
+		if step.SetWeight != nil {
+			last = step.SetWeight.Value
+			add(last)
+		}
+	}
+	if last < 100 {
+		add(100)
+	}
+}

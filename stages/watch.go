@@ -1,0 +1,100 @@
+package stages
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/headgate-dev/headgate/gates"
+	"github.com/headgate-dev/headgate/pipeline"
+	"github.com/headgate-dev/headgate/pipeline/source"
+)
+
+// watching is a gate that judges a track while a stage goes on.
+type watching struct {
+	scope *pipeline.Scope
+	gate  *gates.Gate
+	watch *gates.Watch
+	since time.Time // when the track began to get traffic
+}
+
+// startWatch prepares a watch of a track that began to get traffic at since.
+// With name "" there is no gate, and the watch allows everything.
+func (p *Parts) startWatch(s *pipeline.Scope, name string, target gates.Target) (*watching, error) {
+	if name == "" {
+		return &watching{scope: s}, nil
+	}
+	gate, ok := gates.Of(s.Pipeline(), name)
+	if !ok {
+		return nil, fmt.Errorf("gate %q is not declared", name)
+	}
+	return p.watchGate(s, gate, target), nil
+}
+
+func (p *Parts) watchGate(s *pipeline.Scope, gate *gates.Gate, target gates.Target) *watching {
+	providers := p.Gates
+	providers.Text = s.Text
+	return &watching{scope: s, gate: gate, watch: gate.Watch(providers, target), since: target.Since}
+}
+
+// beside does work while the gate looks, and ends it when the gate fails.
+func (w *watching) beside(ctx context.Context, work func(ctx context.Context) error) error {
+	if w.watch == nil {
+		return work(ctx)
+	}
+	look := func(ctx context.Context) error {
+		return w.watch.Run(ctx, w.scope.Clock(), w.emit)
+	}
+	return w.scope.While(ctx, look, work)
+}
+
+// scrapesToJudge is how many scrapes a track must have had traffic for before
+// a gate can tell anything: the four of its window, and one for the answer to
+// arrive.
+const scrapesToJudge = 5
+
+// ready returns when the gate allows going on, that is, when it was shown
+// that all is well, and fails when that cannot be shown in time. A track that
+// is too young to be judged is waited for first.
+func (w *watching) ready(ctx context.Context) error {
+	if w.watch == nil {
+		return nil
+	}
+	age := w.scope.Now().Sub(w.since.Add(w.gate.Warmup.Value))
+	if early := scrapesToJudge*w.gate.ScrapeInterval.Value - age; early > 0 {
+		w.scope.Progress("gate %s waits %s for the first scrapes", w.gate.Name(), early.Round(time.Second/10))
+		if err := w.scope.Sleep(ctx, early); err != nil {
+			return err
+		}
+	}
+	v, err := w.watch.Settle(ctx, w.scope.Clock(), w.emit)
+	if err != nil {
+		return err
+	}
+	return gates.Failed(v)
+}
+
+func (w *watching) emit(v pipeline.Verdict) {
+	w.scope.Emit(pipeline.Event{Type: pipeline.Judged, Verdict: &v})
+}
+
+// checkGate reports a gate that is not declared.
+func checkGate(p *pipeline.Pipeline, name source.String, report func(source.Problem)) {
+	if !name.IsSet() {
+		return
+	}
+	if _, ok := gates.Of(p, name.Value); ok {
+		return
+	}
+	var known []string
+	if section, ok := pipeline.SectionOf[*gates.Section](p, gates.Key); ok {
+		known = section.Keys()
+	}
+	problem := source.Problem{Pos: name.Pos, Width: len(name.Value), Message: fmt.Sprintf("gate %q is not declared", name.Value)}
+	if near := source.Nearest(name.Value, known); near != "" {
+		problem.Hint = fmt.Sprintf("did you mean %q?", near)
+	} else {
+		problem.Hint = "declare it under gates: at the top of the file"
+	}
+	report(problem)
+}
