@@ -14,7 +14,7 @@ import (
 // it was before, for down to put back.
 type machine struct {
 	Settings map[string]string `json:"settings"` // of the kernel, by their path below /proc/sys
-	Absent   []string          `json:"absent"`   // folders that were not there
+	Absent   []string          `json:"absent"`   // files and folders that were not there
 }
 
 // kernelSettings are those that are set here, by the kubelet or by kube-proxy.
@@ -29,10 +29,11 @@ func kernelSettings() []string {
 	}
 }
 
-// fixedFolders are those that the kubelet, containerd and the CNI plugins make
-// wherever their own folders are told to be, inner ones first.
-func fixedFolders() []string {
+// fixedPaths are what the kubelet, containerd and the CNI plugins make
+// wherever else they are told to work, inner ones first.
+func fixedPaths() []string {
 	return []string{
+		"/var/lib/kubelet/device-plugins/kubelet.sock", "/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint",
 		"/var/lib/kubelet/device-plugins", "/var/lib/kubelet/plugins_registry", "/var/lib/kubelet",
 		"/var/lib/cni/results", "/var/lib/cni",
 		"/run/containerd/runc/k8s.io", "/run/containerd/runc", "/run/containerd/s", "/run/containerd",
@@ -50,9 +51,9 @@ func (c *cluster) saveMachine() error {
 			before.Settings[name] = strings.TrimSpace(string(value))
 		}
 	}
-	for _, dir := range fixedFolders() {
-		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-			before.Absent = append(before.Absent, dir)
+	for _, path := range fixedPaths() {
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			before.Absent = append(before.Absent, path)
 		}
 	}
 	content, err := json.MarshalIndent(before, "", "  ")
@@ -88,8 +89,8 @@ func (c *cluster) restoreMachine() error {
 			errs = append(errs, fmt.Errorf("restore kernel setting: %w", err))
 		}
 	}
-	for _, dir := range before.Absent {
-		_ = os.Remove(dir) // Only if empty: what else is in there now is not ours.
+	for _, path := range before.Absent {
+		_ = os.Remove(path) // A folder only if empty: what else is in it now is not ours.
 	}
 	return errors.Join(errs...)
 }
