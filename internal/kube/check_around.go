@@ -1,0 +1,166 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// around checks what else has a say about the workload's pods.
+func (k *checking) around(ctx context.Context, d *appsv1.Deployment, plan wanted) error {
+	hpas, err := maybe[autoscalingv2.HorizontalPodAutoscaler](ctx, k, autoscalers())
+	if err != nil {
+		return err
+	}
+	for _, h := range hpas {
+		k.autoscaler(h, d)
+	}
+	qs, err := maybe[corev1.ResourceQuota](ctx, k, quotas())
+	if err != nil {
+		return err
+	}
+	for _, q := range qs {
+		k.quota(q, d)
+	}
+	pdbs, err := maybe[policyv1.PodDisruptionBudget](ctx, k, disruptionBudgets())
+	if err != nil {
+		return err
+	}
+	nps, err := maybe[networkingv1.NetworkPolicy](ctx, k, networkPolicies())
+	if err != nil {
+		return err
+	}
+	stable := d.Spec.Template.Labels
+	canary := plan.mark.apply(stable)
+	for _, b := range pdbs {
+		if only(b.Spec.Selector, stable, canary) {
+			k.warn("", "PodDisruptionBudget %s protects the pods of %s and not those of its canary, which have %s=%s", b.Name, d.Name, plan.mark.Key, plan.mark.Canary)
+		}
+	}
+	for _, np := range nps {
+		k.networkPolicy(np, stable, canary)
+	}
+	return nil
+}
+
+// maybe lists what a check needs; where the account may not, the check is left
+// out and that is said.
+func maybe[T any](ctx context.Context, k *checking, gvr schema.GroupVersionResource) ([]T, error) {
+	ts, err := listAs[T](ctx, k.p.c, gvr, k.ns, metav1.ListOptions{})
+	if apierrors.IsForbidden(err) {
+		k.warn("allow the account to list "+gvr.Resource, "%s were not checked: the account may not list them", gvr.Resource)
+		return nil, nil
+	}
+	if IsNotFound(err) { // The cluster does not have this kind.
+		return nil, nil
+	}
+	return ts, err
+}
+
+// autoscaler checks that a HorizontalPodAutoscaler cannot take stable's pods
+// away while the canary has its traffic: after a rollback they would be
+// missing.
+func (k *checking) autoscaler(h autoscalingv2.HorizontalPodAutoscaler, d *appsv1.Deployment) {
+	ref := h.Spec.ScaleTargetRef
+	if ref.Kind != "Deployment" || ref.Name != d.Name {
+		return
+	}
+	least := int32(1)
+	if h.Spec.MinReplicas != nil {
+		least = *h.Spec.MinReplicas
+	}
+	now := int32(wantedReplicas(d))
+	if least >= now {
+		k.warn("", "HorizontalPodAutoscaler %s scales Deployment %s; the canary itself is not autoscaled", h.Name, d.Name)
+		return
+	}
+	k.fail(fmt.Sprintf("set its minReplicas to %d for the time of the rollout", now),
+		"HorizontalPodAutoscaler %s may scale Deployment %s down to %d, from %d, while the canary carries its traffic; a rollback would then find too few pods", h.Name, d.Name, least, now)
+}
+
+// quota checks that there is room for the canary.
+func (k *checking) quota(q corev1.ResourceQuota, d *appsv1.Deployment) {
+	if len(q.Spec.Scopes) > 0 || q.Spec.ScopeSelector != nil {
+		return // It may not count these pods at all.
+	}
+	pods := int64(math.Ceil(k.c.MaxReplicas * float64(wantedReplicas(d))))
+	need := map[corev1.ResourceName]resource.Quantity{
+		corev1.ResourcePods: *resource.NewQuantity(pods, resource.DecimalSI), "count/pods": *resource.NewQuantity(pods, resource.DecimalSI),
+		"count/deployments.apps": resource.MustParse("1"), corev1.ResourceServices: resource.MustParse("1"), "count/services": resource.MustParse("1"),
+	}
+	for _, c := range d.Spec.Template.Spec.Containers {
+		for name, amount := range c.Resources.Requests {
+			add(need, "requests."+name, amount, pods)
+			add(need, name, amount, pods)
+		}
+		for name, amount := range c.Resources.Limits {
+			add(need, "limits."+name, amount, pods)
+		}
+	}
+	var short []string
+	for name, n := range need {
+		hard, limited := q.Status.Hard[name]
+		if !limited {
+			continue
+		}
+		room := hard.DeepCopy()
+		room.Sub(q.Status.Used[name])
+		if n.Cmp(room) > 0 {
+			short = append(short, fmt.Sprintf("%s: %s needed, %s left", name, n.String(), room.String()))
+		}
+	}
+	if len(short) > 0 {
+		k.fail("raise the quota, or make the canary smaller", "ResourceQuota %s has no room for %d more pods (%s)", q.Name, pods, strings.Join(sorted(short), "; "))
+	}
+}
+
+func add(to map[corev1.ResourceName]resource.Quantity, name corev1.ResourceName, amount resource.Quantity, times int64) {
+	total := to[name]
+	amount = amount.DeepCopy()
+	amount.Mul(times)
+	total.Add(amount)
+	to[name] = total
+}
+
+// networkPolicy warns of rules that know stable's pods by the label that the
+// canary's have another value of.
+func (k *checking) networkPolicy(np networkingv1.NetworkPolicy, stable, canary map[string]string) {
+	if only(&np.Spec.PodSelector, stable, canary) {
+		k.warn("select the pods by a label that the rollout does not change", "NetworkPolicy %s is for stable's pods and would not be for the canary's", np.Name)
+		return
+	}
+	var peers []networkingv1.NetworkPolicyPeer
+	for _, r := range np.Spec.Ingress {
+		peers = append(peers, r.From...)
+	}
+	for _, r := range np.Spec.Egress {
+		peers = append(peers, r.To...)
+	}
+	for _, peer := range peers {
+		if peer.PodSelector != nil && only(peer.PodSelector, stable, canary) {
+			k.warn("allow the pods by a label that the rollout does not change", "NetworkPolicy %s lets stable's pods through and would not let the canary's", np.Name)
+			return
+		}
+	}
+}
+
+// only reports whether a selector selects stable's pods and not the canary's.
+func only(s *metav1.LabelSelector, stable, canary map[string]string) bool {
+	sel, err := metav1.LabelSelectorAsSelector(s)
+	if err != nil {
+		return false
+	}
+	return sel.Matches(labels.Set(stable)) && !sel.Matches(labels.Set(canary))
+}

@@ -1,0 +1,238 @@
+package kube
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// revisionAnnotation numbers the templates of a Deployment, on it and on its
+// ReplicaSets.
+const revisionAnnotation = "deployment.kubernetes.io/revision"
+
+// observed is what the cluster shows of a track at one moment.
+type observed struct {
+	deployment *appsv1.Deployment
+	sets       []appsv1.ReplicaSet
+	pods       []corev1.Pod
+	slices     []discoveryv1.EndpointSlice
+	// services are those whose endpoints must hold the track's pods.
+	services []string
+	// events may be empty; they make causes more precise.
+	events []corev1.Event
+}
+
+// progress is how far a track is on its way to being ready.
+type progress struct {
+	ready bool
+	// line says what is waited for.
+	line string
+	// score grows with every pod that comes nearer to being ready. It is
+	// compared with the largest so far, so that a pod that crashes and starts
+	// again is no progress.
+	score int
+}
+
+// newSet returns the ReplicaSet of the Deployment's present template.
+func (o observed) newSet() *appsv1.ReplicaSet {
+	d := o.deployment
+	if d == nil || d.Status.ObservedGeneration < d.Generation {
+		return nil // The numbers of revisions are those of before.
+	}
+	for i, s := range o.sets {
+		if owned(s.OwnerReferences, d.UID) && s.Annotations[revisionAnnotation] == d.Annotations[revisionAnnotation] {
+			return &o.sets[i]
+		}
+	}
+	return nil
+}
+
+// newPods returns the pods of the present template that are not on their way
+// out, and the other pods of the Deployment.
+func (o observed) newPods() (fresh, old []corev1.Pod) {
+	set := o.newSet()
+	for _, p := range o.pods {
+		switch {
+		case set != nil && owned(p.OwnerReferences, set.UID):
+			if p.DeletionTimestamp == nil {
+				fresh = append(fresh, p)
+			}
+		case slices.ContainsFunc(o.sets, func(s appsv1.ReplicaSet) bool {
+			return owned(s.OwnerReferences, o.deployment.UID) && owned(p.OwnerReferences, s.UID)
+		}):
+			old = append(old, p)
+		}
+	}
+	return fresh, old
+}
+
+// readiness says how far a track is that shall have so many pods.
+func (o observed) readiness(wanted int) progress {
+	d := o.deployment
+	if d == nil {
+		return progress{line: "waiting for the Deployment to appear"}
+	}
+	if d.Status.ObservedGeneration < d.Generation {
+		return progress{line: "waiting for the Deployment controller"}
+	}
+	fresh, _ := o.newPods()
+	score := 0
+	for _, p := range fresh {
+		score += milestone(p)
+	}
+	st := d.Status
+	counts := []struct {
+		n    int32
+		line string
+	}{
+		{st.UpdatedReplicas, "%d of %d pods made"},
+		{st.ReadyReplicas, "%d of %d pods ready"},
+		{st.AvailableReplicas, "%d of %d pods available" + minReady(d)},
+	}
+	for _, c := range counts {
+		if int(c.n) < wanted {
+			return progress{line: fmt.Sprintf(c.line, c.n, wanted), score: score}
+		}
+		score += wanted
+	}
+	if int(st.Replicas) != wanted || int(st.UpdatedReplicas) != wanted || int(st.ReadyReplicas) != wanted {
+		return progress{line: fmt.Sprintf("%d old pods still running", max(int(st.Replicas)-wanted, 0)), score: score}
+	}
+	for _, svc := range o.services {
+		if line := o.endpoints(svc, wanted); line != "" {
+			return progress{line: line, score: score}
+		}
+		score++
+	}
+	return progress{ready: true, line: fmt.Sprintf("%d of %d pods ready", wanted, wanted), score: score}
+}
+
+func minReady(d *appsv1.Deployment) string {
+	if d.Spec.MinReadySeconds == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (minReadySeconds %d)", d.Spec.MinReadySeconds)
+}
+
+// endpoints says what is missing in the endpoints of a Service, "" when they
+// hold as many ready pods as wanted and none of an older template. It is asked
+// for every family of addresses that the Service has.
+func (o observed) endpoints(service string, wanted int) string {
+	fresh, old := o.newPods()
+	isFresh, isOld := uids(fresh), uids(old)
+	ready := map[discoveryv1.AddressType]map[types.UID]bool{}
+	olds := 0
+	for _, s := range o.slices {
+		if s.Labels[discoveryv1.LabelServiceName] != service {
+			continue
+		}
+		if ready[s.AddressType] == nil {
+			ready[s.AddressType] = map[types.UID]bool{}
+		}
+		for _, e := range s.Endpoints {
+			// Ready unset means that it is not known, which the API says to
+			// take for ready; here what is not known is not ready, except that
+			// an old pod counts until it is known to be out.
+			if e.TargetRef == nil {
+				continue
+			}
+			if isOld[e.TargetRef.UID] && (e.Conditions.Ready == nil || *e.Conditions.Ready) {
+				olds++
+			}
+			if isFresh[e.TargetRef.UID] && e.Conditions.Ready != nil && *e.Conditions.Ready {
+				ready[s.AddressType][e.TargetRef.UID] = true
+			}
+		}
+	}
+	if olds > 0 {
+		return fmt.Sprintf("%d old pods still in the endpoints of Service %s", olds, service)
+	}
+	if wanted > 0 && len(ready) == 0 {
+		return fmt.Sprintf("Service %s has no endpoints yet", service)
+	}
+	for family, have := range ready {
+		if len(have) < wanted && !(len(have) == 0 && len(ready) > 1 && !o.hasFamily(fresh, family)) {
+			return fmt.Sprintf("%d of %d pods in the endpoints of Service %s", len(have), wanted, service)
+		}
+	}
+	return ""
+}
+
+// hasFamily reports whether any pod has an address of the family; a cluster
+// may keep empty slices of one that its pods do not have.
+func (o observed) hasFamily(ps []corev1.Pod, family discoveryv1.AddressType) bool {
+	return slices.ContainsFunc(ps, func(p corev1.Pod) bool {
+		return slices.ContainsFunc(p.Status.PodIPs, func(ip corev1.PodIP) bool {
+			return strings.Contains(ip.IP, ":") == (family == discoveryv1.AddressTypeIPv6)
+		})
+	})
+}
+
+// milestone is how far one pod has come.
+func milestone(p corev1.Pod) int {
+	n := 1
+	for _, t := range []corev1.PodConditionType{corev1.PodScheduled, corev1.PodInitialized, corev1.ContainersReady, corev1.PodReady} {
+		if conditionTrue(p, t) {
+			n++
+		}
+	}
+	for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+		if c.State.Waiting == nil || c.RestartCount > 0 || c.LastTerminationState.Terminated != nil {
+			n++ // It was started at least once.
+		}
+	}
+	return n
+}
+
+func conditionTrue(p corev1.Pod, t corev1.PodConditionType) bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == t {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+func uids(ps []corev1.Pod) map[types.UID]bool {
+	m := map[types.UID]bool{}
+	for _, p := range ps {
+		m[p.UID] = true
+	}
+	return m
+}
+
+// probeBudget is how long the slowest container of a pod may take, by its own
+// probes, from its start until it is ready.
+func probeBudget(spec corev1.PodSpec) time.Duration {
+	var most time.Duration
+	for _, c := range spec.Containers {
+		var d time.Duration
+		if s := c.StartupProbe; s != nil {
+			d += seconds(s.InitialDelaySeconds, 0) + seconds(s.FailureThreshold, 3)*seconds(s.PeriodSeconds, 10)/time.Second + seconds(s.TimeoutSeconds, 1)
+		}
+		if r := c.ReadinessProbe; r != nil {
+			d += seconds(r.InitialDelaySeconds, 0) + seconds(r.SuccessThreshold, 1)*seconds(r.PeriodSeconds, 10)/time.Second + seconds(r.TimeoutSeconds, 1)
+		}
+		most = max(most, d)
+	}
+	return most
+}
+
+// seconds turns a field of a probe, 0 meaning its default, into a duration.
+func seconds(n, def int32) time.Duration {
+	if n == 0 {
+		n = def
+	}
+	return time.Duration(n) * time.Second
+}
+
+func owned(refs []metav1.OwnerReference, by types.UID) bool {
+	return slices.ContainsFunc(refs, func(r metav1.OwnerReference) bool { return r.UID == by })
+}

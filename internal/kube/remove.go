@@ -1,0 +1,113 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+
+	"github.com/headgate-dev/headgate/stages"
+)
+
+// endSlack is how much longer than their grace period pods may take to go.
+const endSlack = 60 * time.Second
+
+// errStillThere is why the wait for the end of pods was given up.
+var errStillThere = errors.New("the pods are not gone, long after their grace period")
+
+// RemoveTrack removes what SetTrack made; see [stages.Platform]. The Service
+// goes after the pods, so that what still has connections finds its way.
+func (p *Platform) RemoveTrack(ctx context.Context, t stages.Track, hurry bool) error {
+	ns, name := p.c.ns(t.Workload), trackName(t)
+	u, err := p.c.Get(ctx, deployments(), ns, name)
+	if err != nil && !IsNotFound(err) {
+		return wrap("remove "+t.String(), err)
+	}
+	if t.Name == stages.Stable {
+		return wrap("remove "+t.String(), p.removeFirst(ctx, u, hurry))
+	}
+	if u != nil && !ours(u) {
+		return fmt.Errorf("remove %s: %w", t, &NotOursError{Thing: describe(deployments(), ns, name)})
+	}
+	svc, err := p.getOurs(ctx, mapped{gvr: services()}, ns, name)
+	if err != nil {
+		return wrap("remove "+t.String(), err)
+	}
+	var inv inventory
+	if u != nil {
+		inv = readInventory(u)
+		// The inventory is on the Deployment, so it has to go first.
+		if err := p.removeAll(ctx, inv); err != nil {
+			return wrap("remove "+t.String(), err)
+		}
+		if err := p.end(ctx, u, hurry); err != nil {
+			return wrap("remove "+t.String(), err)
+		}
+	}
+	if svc == nil {
+		return nil
+	}
+	return wrap("remove "+t.String(), p.c.Delete(ctx, services(), svc, false))
+}
+
+// removeFirst removes a workload that a first deployment made, with all that
+// was made for it, and touches no other.
+func (p *Platform) removeFirst(ctx context.Context, u *unstructured.Unstructured, hurry bool) error {
+	if u == nil {
+		return nil
+	}
+	if _, made := u.GetAnnotations()[inventoryAnnotation]; !made || !ours(u) {
+		return &NotOursError{Thing: describe(deployments(), u.GetNamespace(), u.GetName())}
+	}
+	if err := p.removeAll(ctx, readInventory(u)); err != nil {
+		return err
+	}
+	return p.end(ctx, u, hurry)
+}
+
+// end deletes a Deployment and, without hurry, waits until its pods are gone.
+func (p *Platform) end(ctx context.Context, u *unstructured.Unstructured, hurry bool) error {
+	if hurry {
+		return p.c.Delete(ctx, deployments(), u, false)
+	}
+	return p.away(ctx, mapped{gvr: deployments()}, u)
+}
+
+// away deletes an object and waits until it and all that it owns are gone. The
+// foreground policy keeps the object until then, so that its absence is the
+// proof.
+func (p *Platform) away(ctx context.Context, k mapped, u *unstructured.Unstructured) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, grace(u)+endSlack, errStillThere)
+	defer cancel()
+	mirrors := p.c.Mirrors(ctx)
+	defer mirrors.Close()
+	mi := mirrors.Add(k.gvr, u.GetNamespace(), metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", u.GetName()).String()})
+	if err := p.c.Delete(ctx, k.gvr, u, true); err != nil {
+		return err
+	}
+	for {
+		us, synced, err := mi.Objects()
+		if synced && err == nil && (len(us) == 0 || us[0].GetUID() != u.GetUID()) {
+			return nil
+		}
+		select {
+		case <-mirrors.Changed():
+		case <-ctx.Done():
+			return fmt.Errorf("delete %s: %w", describe(k.gvr, u.GetNamespace(), u.GetName()), context.Cause(ctx))
+		}
+	}
+}
+
+// grace is how long the pods of a Deployment may take to end.
+func grace(u *unstructured.Unstructured) time.Duration {
+	s, ok, err := unstructured.NestedInt64(u.Object, "spec", "template", "spec", "terminationGracePeriodSeconds")
+	if !ok || err != nil {
+		s = corev1.DefaultTerminationGracePeriodSeconds
+	}
+	return time.Duration(s) * time.Second
+}
