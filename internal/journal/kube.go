@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
@@ -150,15 +152,23 @@ func (k *Kube) Open(ctx context.Context, info pipeline.Info) (pipeline.Journal, 
 		return nil, err
 	}
 	j := &kubeJournal{store: k, held: held}
-	if err := j.takeOver(ctx, info); err != nil {
+	if err := j.takeOver(ctx); err != nil {
 		return nil, errors.Join(err, held.release(ctx, 0))
 	}
 	return j, nil
 }
 
-// request bounds one call to the API server.
+// request bounds one call to the API server, or a few.
 func request(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, d, fmt.Errorf("the API server did not answer within %s", d))
+	return context.WithTimeoutCause(ctx, d, slowError{d})
+}
+
+// slowError is the cause of a context whose time for requests was up.
+type slowError struct{ after time.Duration }
+
+// Error says how long was waited.
+func (e slowError) Error() string {
+	return fmt.Sprintf("the API server did not answer within %s", e.after)
 }
 
 // failed explains an error of the API server. A context that ended says why,
@@ -192,14 +202,16 @@ func (e *ForbiddenError) Hint() string {
 	return "the journal needs get, create, update and delete on secrets, and get, create and update on leases (coordination.k8s.io), in the workload's namespace"
 }
 
-// transient reports whether trying again may help.
+// transient reports whether trying again may help: the network failed, or
+// the server is busy.
 func transient(err error) bool {
 	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
-		return true // the network
+	if errors.As(err, &status) {
+		code := status.Status().Code
+		return code == http.StatusTooManyRequests || code >= 500
 	}
-	code := status.Status().Code
-	return code == 429 || code >= 500 || status.Status().Reason == metav1.StatusReasonTimeout
+	var network net.Error
+	return errors.As(err, &network) || errors.As(err, new(slowError)) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // labels mark the objects as ours.

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -35,7 +34,7 @@ func (k *Kube) acquire(ctx context.Context, info pipeline.Info) (*heldLease, err
 		h, wait, err := k.attempt(ctx, &w, info)
 		if err != nil {
 			failures++
-			if failures > 3 || errors.Is(err, pipeline.ErrLocked) || !transient(err) || ctx.Err() != nil {
+			if failures > 3 || !transient(err) || ctx.Err() != nil {
 				return nil, err
 			}
 			wait = 500 * time.Millisecond

@@ -34,7 +34,18 @@ type kubeJournal struct {
 
 // takeOver writes the new holder into the journal, which from then on refuses
 // the writes of the former one, and reads it.
-func (j *kubeJournal) takeOver(ctx context.Context, info pipeline.Info) error {
+func (j *kubeJournal) takeOver(ctx context.Context) error {
+	ctx, cancel := request(ctx, perWrite)
+	defer cancel()
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second/2) {
+		err := j.fence(ctx)
+		if err == nil || !transient(err) || !j.pause(ctx, pause) {
+			return err
+		}
+	}
+}
+
+func (j *kubeJournal) fence(ctx context.Context) error {
 	k := j.store
 	for {
 		head, err := k.read(ctx, k.journalName())
@@ -54,7 +65,7 @@ func (j *kubeJournal) takeOver(ctx context.Context, info pipeline.Info) error {
 			continue
 		}
 		if err != nil {
-			return failed(ctx, "take over journal of "+info.Pipeline, err)
+			return failed(ctx, "take over journal "+head.name, err)
 		}
 		j.head = next
 		j.events, err = k.events(ctx, next)
@@ -109,42 +120,57 @@ func (j *kubeJournal) change(ctx context.Context, edit func(context.Context, *ku
 	if j.closed {
 		return errClosed
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, perWrite, fmt.Errorf("not written within %s", perWrite))
+	ctx, cancel := request(ctx, perWrite)
 	defer cancel()
-	var next *kubeObject
-	for pause := 50 * time.Millisecond; ; {
-		if next == nil {
-			next = j.head.clone()
-			if err := edit(ctx, next); err != nil {
+	w := kubeWrite{edit: edit}
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second/2) {
+		err := j.attempt(ctx, &w)
+		if err == nil || !transient(err) {
+			return err
+		}
+		if !j.pause(ctx, pause) {
+			return errors.Join(j.held.lost.err(), err)
+		}
+	}
+}
+
+// kubeWrite is one change of the journal: how to make it, and, once that was
+// done, what it makes of the journal.
+type kubeWrite struct {
+	edit func(context.Context, *kubeObject) error
+	next *kubeObject
+}
+
+// attempt tries a change once; where others touched the object without
+// changing the journal, more often.
+func (j *kubeJournal) attempt(ctx context.Context, w *kubeWrite) error {
+	for {
+		if w.next == nil {
+			next := j.head.clone()
+			if err := w.edit(ctx, next); err != nil {
 				return err
 			}
-			j.tried = append(j.tried, next)
+			w.next, j.tried = next, append(j.tried, next)
 		}
 		if err := j.held.check(); err != nil {
 			return err
 		}
-		next.version = j.head.version
-		written, err := j.store.write(ctx, next, "current")
+		w.next.version = j.head.version
+		written, err := j.store.write(ctx, w.next, "current")
 		if err == nil {
 			j.head, j.tried = written, nil
 			return nil
 		}
-		switch {
-		case apierrors.IsConflict(err):
-			if err := j.reread(ctx); err != nil {
-				return err
-			}
-			if j.head.same(next) {
-				return nil
-			}
-			next = nil
-		case !transient(err):
+		if !apierrors.IsConflict(err) {
 			return j.explain(ctx, err)
-		case !j.pause(ctx, pause):
-			return errors.Join(j.held.lost.err(), j.explain(ctx, err))
-		default:
-			pause *= 2
 		}
+		if err := j.reread(ctx); err != nil {
+			return err
+		}
+		if j.head.same(w.next) {
+			return nil
+		}
+		w.next = nil
 	}
 }
 

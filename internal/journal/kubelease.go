@@ -82,25 +82,29 @@ func (h *heldLease) keep() {
 	ctx, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	h.done.Go(func() {
-		every := time.NewTicker(h.store.o.Lease / 5)
-		defer every.Stop()
+		// Every third second of fifteen, and every second once that failed.
+		next := time.NewTimer(h.store.o.Lease / 5)
+		defer next.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-h.lost.ch:
 				return
-			case <-every.C:
-				h.renew(ctx)
+			case <-next.C:
+				wait := h.store.o.Lease / 5
+				if !h.renew(ctx) {
+					wait = h.store.o.Lease / 15
+				}
 				_ = h.check()
+				next.Reset(wait)
 			}
 		}
 	})
 }
 
-// renew writes the time once. A request may take no longer than until the
-// lock would be lost anyway; what fails is tried again at the next tick.
-func (h *heldLease) renew(ctx context.Context) {
+// renew writes the time once and reports whether that worked.
+func (h *heldLease) renew(ctx context.Context) bool {
 	h.mu.Lock()
 	lease := h.lease.DeepCopy()
 	h.mu.Unlock()
@@ -128,7 +132,9 @@ func (h *heldLease) renew(ctx context.Context) {
 		h.mu.Lock()
 		h.lease, h.good = next, sent
 		h.mu.Unlock()
+		return true
 	}
+	return false
 }
 
 // release stops the renewal and gives the lock back, at once or after linger.
