@@ -14,6 +14,10 @@ type decoder struct {
 	opt      Options
 	problems Problems
 	errors   int
+	// used are the places at which aliases brought in what is decoded now.
+	used []Pos
+	// shared are the places inside aliased values that have a problem.
+	shared map[Pos]bool
 }
 
 // Decode reads the node into a pointer to a declared value.
@@ -37,6 +41,8 @@ func (n Node) Decode(into any, opt Options) Problems {
 // slot is a place in the file that holds a value.
 type slot struct {
 	node *yaml.Node
+	// written is what stands there: the node, or an alias of it.
+	written *yaml.Node
 	// key is the node that stands for the place where the value is missing.
 	key  *yaml.Node
 	path string
@@ -56,12 +62,23 @@ func (s slot) child(p pair, r rules) slot {
 
 // value decodes what is in s into v, which can be set.
 func (d *decoder) value(s slot, v reflect.Value) {
-	s.node = resolve(s.node)
+	s.written = s.node
+	if s.node.Kind == yaml.AliasNode {
+		defer d.using(Pos{s.node.Line, s.node.Column})()
+		s.node = resolve(s.node)
+	}
 	before := d.errors
 	d.dispatch(s, v)
 	if d.errors == before && v.Kind() != reflect.Pointer {
 		d.check(s, v)
 	}
+}
+
+// using notes that what is decoded next was brought in by an alias, and
+// returns what ends that.
+func (d *decoder) using(at Pos) (end func()) {
+	d.used = append(d.used, at)
+	return func() { d.used = d.used[:len(d.used)-1] }
 }
 
 func (d *decoder) dispatch(s slot, v reflect.Value) {
@@ -103,7 +120,7 @@ func (d *decoder) isNull(s slot, v reflect.Value) bool {
 	}
 	if v.Kind() == reflect.Struct {
 		if _, scalar := v.Addr().Interface().(Scalar); !scalar {
-			if decl := d.doc.declaration(v.Type()); len(decl.fields) == 0 && len(d.opt.Extra) == 0 {
+			if decl := d.doc.declaration(v.Type()); len(decl.fields) == 0 && !(s.top && len(d.opt.Extra) > 0) {
 				d.setPos(decl, v, Pos{s.key.Line, s.key.Column})
 				return true
 			}
@@ -157,7 +174,7 @@ func (d *decoder) wrongKind(s slot, want string) {
 	if want == "a list" && s.node.Kind == yaml.ScalarNode {
 		hint = fmt.Sprintf("write [%s]", short(s.node.Value))
 	}
-	d.report(s.node, fmt.Sprintf("%s: expected %s, found %s", what, want, kindWords(s.node)), hint)
+	d.reportHere(s, fmt.Sprintf("%s: expected %s, found %s", what, want, kindWords(s.node)), hint)
 }
 
 func kindWords(n *yaml.Node) string {
@@ -189,6 +206,20 @@ func (d *decoder) check(s slot, v reflect.Value) {
 
 // report adds a problem at a node.
 func (d *decoder) report(n *yaml.Node, message, hint string) {
+	if len(d.used) > 0 {
+		if pos := d.doc.pos(n); d.shared[pos] {
+			d.errors++
+			return
+		} else if d.shared == nil {
+			d.shared = map[Pos]bool{pos: true}
+		} else {
+			d.shared[pos] = true
+		}
+		if hint != "" {
+			hint += "; "
+		}
+		hint += "used at " + d.used[len(d.used)-1].String()
+	}
 	d.add(d.doc.problem(d.doc.pos(n), d.width(n), message, hint))
 }
 
@@ -203,6 +234,9 @@ func (d *decoder) add(p Problem) {
 
 // width returns how many runes of its line a node takes.
 func (d *decoder) width(n *yaml.Node) int {
+	if n.Kind == yaml.AliasNode {
+		return utf8.RuneCountInString(n.Value) + 1
+	}
 	if n.Kind != yaml.ScalarNode || n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 		return 1
 	}
@@ -216,6 +250,19 @@ func (d *decoder) width(n *yaml.Node) int {
 		return end.Col - start.Col + 1
 	}
 	return width + 2
+}
+
+// reportHere adds a problem of a value that cannot be used where it stands,
+// rather than where an alias found it.
+func (d *decoder) reportHere(s slot, message, hint string) {
+	if s.written == nil || s.written.Kind != yaml.AliasNode {
+		d.report(s.node, message, hint)
+		return
+	}
+	used := d.used
+	d.used = nil
+	d.report(s.written, message, hint)
+	d.used = used
 }
 
 func expected(words string) string {

@@ -14,7 +14,7 @@ import (
 // scalar decodes a word or text.
 func (d *decoder) scalar(s slot, into Scalar, v reflect.Value) {
 	if s.node.Kind != yaml.ScalarNode {
-		d.report(s.node, fmt.Sprintf("%s: expected %s, found %s", s.path, into.Expectation(), kindWords(s.node)), "")
+		d.reportHere(s, fmt.Sprintf("%s: expected %s, found %s", s.path, into.Expectation(), kindWords(s.node)), "")
 		return
 	}
 	text := s.node.Value
@@ -57,7 +57,7 @@ func (d *decoder) expand(s slot, text string) (string, bool) {
 		d.reportInside(s.node, strings.Index(text, opening), s.path+": expressions are not evaluated here", "write the value itself")
 		return "", false
 	}
-	expanded, err := d.opt.Expand(text)
+	expanded, err := d.opt.Expand(s.path, text)
 	if err != nil {
 		d.reportInside(s.node, strings.Index(text, opening), s.path+": "+err.Error(), hintOf(err))
 		return "", false

@@ -40,7 +40,7 @@ func (d *decoder) noShortForm(s slot, decl *declaration) {
 	if names := d.known(s, decl); len(names) > 0 {
 		hint = "keys: " + listing(names)
 	}
-	d.report(s.node, fmt.Sprintf("%s: expected a mapping, found %s", what, kindWords(s.node)), hint)
+	d.reportHere(s, fmt.Sprintf("%s: expected a mapping, found %s", what, kindWords(s.node)), hint)
 }
 
 // keys decodes the entries of a mapping.
@@ -48,26 +48,46 @@ func (d *decoder) keys(s slot, decl *declaration, v reflect.Value) {
 	given := map[string]*yaml.Node{}
 	var meant []string
 	for _, p := range d.pairs(s.node, s.path) {
-		key := p.key.Value
-		if i, ok := decl.byKey[key]; ok {
-			given[key] = p.key
-			f := &decl.fields[i]
-			d.value(s.child(p, f.rules), v.FieldByIndex(f.index))
-			continue
+		end := func() {}
+		if p.merged.IsValid() {
+			end = d.using(p.merged)
 		}
-		if s.top {
-			if i := slices.IndexFunc(d.opt.Extra, func(e Extra) bool { return e.Key == key }); i >= 0 {
-				given[key] = p.key
-				d.value(s.child(p, rules{}), reflect.ValueOf(d.opt.Extra[i].Into()).Elem())
-				continue
-			}
-			if d.opt.Free != "" && strings.HasPrefix(key, d.opt.Free) {
-				continue
-			}
-		}
-		meant = append(meant, d.unknown(s, decl, p))
+		meant = append(meant, d.key(s, decl, v, p, given)...)
+		end()
 	}
 	d.complete(s, decl, v, given, meant)
+}
+
+// key decodes one entry. When its key is not declared, it returns the one
+// that was probably meant.
+func (d *decoder) key(s slot, decl *declaration, v reflect.Value, p pair, given map[string]*yaml.Node) []string {
+	key := p.key.Value
+	if i, ok := decl.byKey[key]; ok {
+		given[key] = p.key
+		f := &decl.fields[i]
+		d.value(s.child(p, f.rules), v.FieldByIndex(f.index))
+		return nil
+	}
+	if s.top {
+		if i := slices.IndexFunc(d.opt.Extra, func(e Extra) bool { return e.Key == key }); i >= 0 {
+			given[key] = p.key
+			d.extra(s.child(p, rules{}), d.opt.Extra[i])
+			return nil
+		}
+		if d.opt.Free != "" && strings.HasPrefix(key, d.opt.Free) {
+			return nil
+		}
+	}
+	return []string{d.unknown(s, decl, p)}
+}
+
+// extra decodes the value of a key that is known only at run time.
+func (d *decoder) extra(s slot, e Extra) {
+	before := d.errors
+	d.value(s, reflect.ValueOf(e.Into()).Elem())
+	if e.Done != nil {
+		e.Done(d.errors == before)
+	}
 }
 
 // unknown reports a key that is not declared and returns the one that was
@@ -77,9 +97,6 @@ func (d *decoder) unknown(s slot, decl *declaration, p pair) string {
 	hint := Suggest(p.key.Value, names, "known keys")
 	if len(names) == 0 {
 		hint = "it has no keys"
-	}
-	if p.merged.IsValid() {
-		hint += fmt.Sprintf(" (merged in at %s)", p.merged)
 	}
 	d.report(p.key, fmt.Sprintf("unknown key %q in %s", short(p.key.Value), where(s.path)), hint)
 	return Nearest(p.key.Value, names)

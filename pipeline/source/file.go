@@ -15,7 +15,7 @@ type File struct {
 // Line returns the text of a line, counted from 1, without its end; "" where
 // there is no such line.
 func (f File) Line(n int) string {
-	data := f.Data
+	data := bytes.TrimPrefix(f.Data, []byte(byteOrderMark))
 	for ; n > 1; n-- {
 		i := bytes.IndexByte(data, '\n')
 		if i < 0 {

@@ -25,6 +25,8 @@ type graph struct {
 	depth    map[*yaml.Node]int
 	open     map[*yaml.Node]bool
 	aliases  bool
+	// stop is set when going on would find nothing but the same again.
+	stop     bool
 	problems Problems
 }
 
@@ -42,11 +44,12 @@ func (g *graph) walk(n *yaml.Node, level int) (size, depth int) {
 	if n.Kind == yaml.AliasNode {
 		return g.alias(n, level)
 	}
-	if len(g.problems) > 0 {
+	if g.stop {
 		return 1, 1
 	}
 	g.tag(n)
 	if level > maxDepth {
+		g.stop = true
 		g.report(n, fmt.Sprintf("nested too deep: more than %d levels", maxDepth), "")
 		return 1, 1
 	}
@@ -54,7 +57,8 @@ func (g *graph) walk(n *yaml.Node, level int) (size, depth int) {
 	g.open[n] = true
 	for _, c := range n.Content {
 		s, d := g.walk(c, level+1)
-		if size+s > maxExpanded && size <= maxExpanded && g.aliases {
+		if size+s > maxExpanded && size <= maxExpanded && g.aliases && !g.stop {
+			g.stop = true
 			g.report(c, fmt.Sprintf("aliases would make more than %d values of this file", maxExpanded), "write out what is needed")
 		}
 		size, depth = min(size+s, maxExpanded+1), max(depth, d+1)

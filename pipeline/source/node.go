@@ -26,8 +26,9 @@ type Options struct {
 	// [Expr] that is decoded.
 	Expression func(Expression)
 	// Expand, when set, replaces text that holds ${{ }} where the field takes
-	// no expressions itself; without it, such text is refused.
-	Expand func(text string) (string, error)
+	// no expressions itself; without it, such text is refused. Path names the
+	// key.
+	Expand func(path, text string) (string, error)
 }
 
 // Extra is a key that is known only when the program runs, such as the kinds
@@ -40,6 +41,8 @@ type Extra struct {
 	// Into returns what the value is decoded into; it is called only when the
 	// key is there.
 	Into func() any
+	// Done, when set, is told whether the value was decoded without mistakes.
+	Done func(clean bool)
 }
 
 // Expression is a use of a [Template] or an [Expr].

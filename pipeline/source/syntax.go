@@ -5,33 +5,99 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
 
-// syntaxProblem turns the reader's error into a problem with an exact line.
+// syntaxProblem turns the reader's error into a problem with an exact place.
 // The reader names the line where a construct began, and no column; where it
 // stopped is found by handing it the file again one byte at a time.
 func (doc *document) syntaxProblem(data []byte, err error) Problem {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	text = reportedLine.ReplaceAllString(text, "")
+	began := 0
+	if m := reportedLine.FindStringSubmatch(text); m != nil {
+		began, _ = strconv.Atoi(m[1])
+		text = text[len(m[0]):]
+	}
 	if m := unknownAnchor.FindStringSubmatch(text); m != nil {
-		pos := doc.find("*" + m[1])
-		return doc.problem(pos, utf8.RuneCountInString(m[1])+1, fmt.Sprintf("alias *%s has no anchor before it", short(m[1])),
-			"an anchor is written &"+short(m[1])+", above its first use")
+		return doc.problem(doc.find("*"+m[1]), utf8.RuneCountInString(m[1])+1,
+			fmt.Sprintf("alias *%s has no anchor before it", short(m[1])), "an anchor is written &"+short(m[1])+", above its first use")
 	}
 	pos := doc.stopped(data)
 	if tab, ok := doc.tabIndent(pos); ok && (strings.Contains(text, "tab") || strings.Contains(text, "start any token")) {
 		return doc.problem(tab, 1, "a tab is used for indentation", "indent with spaces")
 	}
 	message, hint := plainWords(text)
-	return doc.problem(pos, 1, message, hint)
+	pos = doc.narrow(pos, began, text)
+	return doc.problem(pos, doc.wordWidth(pos), message, hint)
+}
+
+// narrow finds the sign that an error is about, near the place where the
+// reader stopped. Began is the line that the reader named, perhaps that of the
+// beginning of what it could not read.
+func (doc *document) narrow(pos Pos, began int, text string) Pos {
+	line := doc.lines[pos.Line-1]
+	before := string([]rune(line)[:min(pos.Col, utf8.RuneCountInString(line))])
+	at := func(n, index int) Pos {
+		return Pos{n, utf8.RuneCountInString(doc.lines[n-1][:index]) + 1}
+	}
+	switch {
+	case strings.Contains(text, "start any token"):
+		if m := oddStart.FindStringSubmatchIndex(line); m != nil {
+			return at(pos.Line, m[2])
+		}
+	case strings.Contains(text, "alphabetic or numeric"):
+		if m := oddName.FindStringIndex(line); m != nil {
+			return at(pos.Line, m[0])
+		}
+	case strings.Contains(text, "escape"), strings.Contains(text, "hexdecimal"):
+		if i := strings.LastIndexByte(before, '\\'); i >= 0 {
+			return at(pos.Line, i)
+		}
+	case strings.Contains(text, "mapping values are not allowed"):
+		if i := strings.LastIndexByte(before, ':'); i >= 0 {
+			return at(pos.Line, i)
+		}
+	case strings.Contains(text, "unexpected end of stream"), strings.Contains(text, "unexpected document indicator"):
+		for _, n := range []int{began, 1} {
+			if n < 1 || n > len(doc.lines) {
+				continue
+			}
+			if m := openQuote.FindAllStringSubmatchIndex(doc.lines[n-1], -1); m != nil {
+				return at(n, m[len(m)-1][2])
+			}
+		}
+	case strings.Contains(text, "could not find expected ':'"):
+		n := began
+		if n < 1 || n >= pos.Line {
+			n = max(pos.Line-1, 1)
+		}
+		return at(n, len(doc.lines[n-1])-len(strings.TrimLeft(doc.lines[n-1], " \t-")))
+	}
+	return pos
+}
+
+// wordWidth is the width of the word at a place.
+func (doc *document) wordWidth(pos Pos) int {
+	runes := []rune(doc.lines[pos.Line-1])
+	n := 0
+	for i := pos.Col - 1; i < len(runes) && !strings.ContainsRune(" \t:,]}", runes[i]); i++ {
+		n++
+	}
+	return max(n, 1)
 }
 
 var (
-	reportedLine  = regexp.MustCompile(`^line [0-9]+: `)
+	oddStart  = regexp.MustCompile("(?:^|[:,{\\[-])[ \t]*([@`%])")
+	oddName   = regexp.MustCompile(`[*&]([^A-Za-z0-9_-]|$)`)
+	openQuote = regexp.MustCompile(`(?:^|[ ,{\[])(["'])`)
+)
+
+var (
+	reportedLine  = regexp.MustCompile(`^line ([0-9]+): `)
 	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced`)
 )
 
