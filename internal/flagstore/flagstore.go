@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,6 +20,9 @@ import (
 
 // deadline bounds each call, attempts to connect included.
 const deadline = 10 * time.Second
+
+// lookBack is how far a run looks for its own last write in the audit stream.
+const lookBack = 50
 
 // The words of the audit stream.
 const (
@@ -82,18 +86,23 @@ func (s *Store) Set(ctx context.Context, w stages.FlagWrite) (stages.Flag, error
 	if err != nil {
 		return stages.Flag{}, err
 	}
-	there := r.Percentage == w.Percentage && (r.Enabled || !w.Enabled)
-	if r.Fingerprint() != w.Expect {
-		last, err := s.lastWrite(ctx, r)
-		if err != nil {
-			return stages.Flag{}, err
-		}
-		if there && last.Action == ramp && last.Run == w.Run.ID {
-			return flagOf(r)
-		}
-		return stages.Flag{}, s.drift(ctx, r, "what this run saw last")
+	entries, err := s.admin.History(ctx, w.Name, lookBack)
+	if err != nil {
+		return stages.Flag{}, err
 	}
-	if there {
+	mine := slices.IndexFunc(entries, func(e flags.Entry) bool { return e.Note.Run == w.Run.ID })
+	last := mine >= 0 && entries[mine].After == r.Text()
+	there := r.Percentage == w.Percentage && (r.Enabled || !w.Enabled)
+	switch {
+	case mine >= 0 && !last:
+		// Whatever the caller expects, perhaps in another process than before:
+		// what this run left was changed, such as by a hand that switched it off.
+		return stages.Flag{}, s.drift(ctx, r, describeText(w.Name, entries[mine].After))
+	case there && last:
+		return flagOf(r)
+	case r.Fingerprint() != w.Expect:
+		return stages.Flag{}, s.drift(ctx, r, "it otherwise")
+	case there:
 		return flagOf(r)
 	}
 	next, err := s.admin.Update(ctx, r, func(r *flags.Record) {
@@ -101,7 +110,7 @@ func (s *Store) Set(ctx context.Context, w stages.FlagWrite) (stages.Flag, error
 		r.Enabled = r.Enabled || w.Enabled
 	}, note(ramp, w.Reason, w.Run))
 	if err != nil {
-		return stages.Flag{}, s.conflict(ctx, err, describe(r))
+		return stages.Flag{}, s.conflict(ctx, err, "it "+describe(r))
 	}
 	return flagOf(next)
 }
@@ -128,7 +137,7 @@ func (s *Store) Restore(ctx context.Context, was stages.Flag, reason string) err
 	case err != nil:
 		return err
 	case missing:
-		return &stages.DriftError{Thing: "flag " + was.Name, Found: "deleted", Want: "a ramp from " + share(old)}
+		return &stages.DriftError{Thing: "flag " + was.Name, Found: "deleted", Want: "it ramped from " + share(old)}
 	case r.SameMeaning(old):
 		return nil
 	}
@@ -137,10 +146,10 @@ func (s *Store) Restore(ctx context.Context, was stages.Flag, reason string) err
 		return err
 	}
 	if last.Action != ramp {
-		return s.drift(ctx, r, "a ramp from "+share(old))
+		return s.drift(ctx, r, "it ramped from "+share(old))
 	}
 	if _, err := s.admin.Revert(ctx, r, old, note(revert, reason, pipeline.Info{ID: last.Run, URL: last.URL, Commit: last.Commit})); err != nil {
-		return s.conflict(ctx, err, describe(r))
+		return s.conflict(ctx, err, "it "+describe(r))
 	}
 	return nil
 }
@@ -184,6 +193,14 @@ func describe(r flags.Record) string {
 		return "disabled (at " + share(r) + ")"
 	}
 	return "at " + share(r)
+}
+
+func describeText(name, text string) string {
+	r, err := flags.ParseRecord(name, []byte(text))
+	if err != nil {
+		return "it otherwise"
+	}
+	return "it " + describe(r)
 }
 
 func share(r flags.Record) string { return strconv.FormatFloat(r.Percentage, 'f', -1, 64) + "%" }

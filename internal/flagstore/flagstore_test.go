@@ -138,6 +138,11 @@ func TestSomebodyElsesChangeWins(t *testing.T) {
 	if !isDrift(err) || !strings.Contains(err.Error(), "it is disabled (at 50%)") {
 		t.Errorf("set: got %v, want drift", err)
 	}
+	// Also in another process, which has read the record as it is now.
+	_, err = s.Set(t.Context(), stages.FlagWrite{Name: f.Name, Percentage: 50, Enabled: true, Expect: get(t, s).Version, Run: run})
+	if want := "flag new_profile_format was changed by somebody else: it is disabled (at 50%), where this run left it at 50%"; err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
 	if err := s.Restore(t.Context(), was, "errors"); !isDrift(err) {
 		t.Errorf("restore: got %v, want drift", err)
 	}
@@ -146,6 +151,7 @@ func TestSomebodyElsesChangeWins(t *testing.T) {
 	}
 
 	server.Set(key, counted)
+	server.Del("feature_flag_audit:{" + key + "}")
 	f = set(t, s, get(t, s), 60)
 	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	defer rdb.Close()
@@ -157,7 +163,7 @@ func TestSomebodyElsesChangeWins(t *testing.T) {
 	if _, err := admin.Update(t.Context(), base, func(r *flags.Record) { r.Percentage = 1 }, flags.Note{Actor: "jane", Action: "set"}); err != nil {
 		t.Fatal(err)
 	}
-	want := "flag new_profile_format was changed by jane: it is at 1%, where this run left a ramp from 12.5%"
+	want := "flag new_profile_format was changed by jane: it is at 1%, where this run left it ramped from 12.5%"
 	if err := s.Restore(t.Context(), was, "errors"); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
