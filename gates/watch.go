@@ -44,6 +44,8 @@ type Watch struct {
 	last        pipeline.Verdict
 	lastAt      time.Time
 	looked      bool
+	// changes counts the calls of Changed.
+	changes int
 	// offset is the metrics' clock minus the run's; known says if it is.
 	offset time.Duration
 	known  bool
@@ -78,6 +80,9 @@ var errLookOver = errors.New("another check failed")
 func (w *Watch) Look(ctx context.Context, now time.Time) pipeline.Verdict {
 	w.looking.Lock()
 	defer w.looking.Unlock()
+	w.mu.Lock()
+	changes := w.changes
+	w.mu.Unlock()
 	answers := w.ask(ctx, now)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -85,8 +90,17 @@ func (w *Watch) Look(ctx context.Context, now time.Time) pipeline.Verdict {
 		return pipeline.Verdict{Gate: w.gate.name, Reason: "the look was broken off: " + context.Cause(ctx).Error()}
 	}
 	v := w.conclude(answers, now)
-	w.last, w.lastAt, w.looked = v, now, true
+	w.last, w.lastAt, w.looked = v, now, changes == w.changes
 	return v
+}
+
+// Changed tells that the target was changed, such as given more traffic: no
+// look that began before says anything about it any more.
+func (w *Watch) Changed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changes++
+	w.looked = false
 }
 
 // ask gets the answers of all checks, in the order of the file.

@@ -94,17 +94,25 @@ func (x *execution) ready(ctx context.Context, st *Stage) error {
 	if result, ended := x.preflight(ctx, x.Pipeline.Stages); ended {
 		return &errPreflight{result}
 	}
+	if x.journal == nil {
+		if err := x.openEnded(ctx); err != nil {
+			return err
+		}
+	}
+	return x.begin(ctx)
+}
+
+// openEnded takes the lock and refuses a journal that has become unfinished
+// since this run looked.
+func (x *execution) openEnded(ctx context.Context) error {
 	if err := x.open(ctx); err != nil {
 		return err
 	}
 	found, err := Replay(x.journal.Events())
-	if err != nil {
-		return err
+	if err == nil && found.Unfinished() {
+		err = fmt.Errorf("%w: run %s began meanwhile and is unfinished", ErrLocked, found.Run.ID)
 	}
-	if found.Unfinished() {
-		return fmt.Errorf("%w: an unfinished run %s appeared while this one was testing", ErrLocked, found.Run.ID)
-	}
-	return x.begin(ctx)
+	return err
 }
 
 func (x *execution) runStage(ctx context.Context, st *Stage) error {

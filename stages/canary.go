@@ -251,6 +251,7 @@ func (r *canaryRun) raise(ctx context.Context, watch *watching, step int, weight
 		if err := watch.ready(ctx); err != nil {
 			return err
 		}
+		defer watch.changed()
 		return r.give(ctx, step, weight)
 	})
 	if err == nil {

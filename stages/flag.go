@@ -149,6 +149,7 @@ func (r *flagRun) raise(ctx context.Context, watch *watching, to float64) error 
 	if err := watch.ready(ctx); err != nil {
 		return err
 	}
+	defer watch.changed()
 	return r.set(ctx, to)
 }
 

@@ -74,6 +74,13 @@ func (w *watching) ready(ctx context.Context) error {
 	return gates.Failed(v)
 }
 
+// changed tells the gate that what it saw so far is of the past.
+func (w *watching) changed() {
+	if w.watch != nil {
+		w.watch.Changed()
+	}
+}
+
 func (w *watching) emit(v pipeline.Verdict) {
 	w.scope.Emit(pipeline.Event{Type: pipeline.Judged, Verdict: &v})
 }
