@@ -60,7 +60,7 @@ func (l look) one(ctx context.Context, q string) (float64, *answer) {
 	case reply.Kind != Scalar && reply.Kind != Vector:
 		a = a.with(BadQuery, "the query does not answer with a number")
 	case len(reply.Series) == 0:
-		a = a.with(NoData, "no series matches the query")
+		a = a.with(NoData, "the query answers nothing: no series matches it")
 	case len(reply.Series) > 1:
 		a = a.with(SeveralSeries, fmt.Sprintf("the query answers with %d series, such as %s and %s, in place of one number; aggregate it, as in sum(…)",
 			len(reply.Series), labelSet(reply.Series[0].Labels), labelSet(reply.Series[1].Labels)))

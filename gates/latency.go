@@ -21,7 +21,7 @@ import (
 type Latency struct {
 	Pos        source.Pos
 	Quantile   source.Float    `yaml:"quantile" default:"0.95" min:"0.5" max:"0.9999" doc:"Which quantile is held against max."`
-	Max        source.Duration `yaml:"max" required:"true" min:"1ms" doc:"The longest duration that is well; best one of the bounds of the histogram." example:"1s"`
+	Max        source.Duration `yaml:"max" required:"true" short:"true" min:"1ms" doc:"The longest duration that is well; best one of the bounds of the histogram." example:"1s"`
 	Metric     source.String   `yaml:"metric" default:"http_request_duration_seconds_bucket" pattern:"^[a-zA-Z_:][a-zA-Z0-9_:]*$" words:"the name of a metric" doc:"The buckets of a classic histogram of durations."`
 	Unit       source.String   `yaml:"unit" default:"s" enum:"s|ms" doc:"What the histogram counts in."`
 	Where      source.String   `yaml:"where" doc:"PromQL matchers of the requests that count at all." example:"path!~\"/health|/metrics\""`

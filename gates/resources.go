@@ -14,7 +14,7 @@ const realContainers = `container!="",container!="POD"`
 // CPU asks how much CPU the busiest pod uses.
 type CPU struct {
 	Pos    source.Pos
-	Max    source.Percent `yaml:"max" required:"true" short:"true" max:"100000" doc:"The most that is well: of one core, so that 250% is two and a half, or of the limit." example:"80%"`
+	Max    source.Percent `yaml:"max" required:"true" short:"true" max:"100000%" doc:"The most that is well: of one core, so that 250% is two and a half, or of the limit." example:"80%"`
 	Of     source.String  `yaml:"of" default:"core" enum:"core|limit" doc:"What 100% is: one core, summed over the containers of a pod, or each container's limit."`
 	Metric source.String  `yaml:"metric" default:"container_cpu_usage_seconds_total" pattern:"^[a-zA-Z_:][a-zA-Z0-9_:]*$" words:"the name of a metric" doc:"A counter of seconds of CPU."`
 	Where  source.String  `yaml:"where" doc:"Further PromQL matchers, such as those of one container."`

@@ -73,7 +73,8 @@ func (w *Watch) warm(ctx context.Context, clock pipeline.Clock) error {
 }
 
 // Final is the verdict at the end of a step or a stage: that of a look now,
-// or of the last one when that is younger than a quarter of the interval.
+// or of the last one when that was conclusive and is younger than a quarter of
+// the interval.
 // Pass means that every check was seen to be well, with enough samples.
 func (w *Watch) Final(ctx context.Context, now time.Time) pipeline.Verdict {
 	v, _ := w.final(ctx, now)
@@ -83,7 +84,7 @@ func (w *Watch) Final(ctx context.Context, now time.Time) pipeline.Verdict {
 // final also reports whether it looked.
 func (w *Watch) final(ctx context.Context, now time.Time) (pipeline.Verdict, bool) {
 	w.mu.Lock()
-	last, fresh := w.last, w.looked && now.Sub(w.lastAt) < w.gate.Every.Value/4
+	last, fresh := w.last, w.looked && now.Sub(w.lastAt) < w.gate.Every.Value/4 && w.last.Outcome != pipeline.Inconclusive
 	w.mu.Unlock()
 	if fresh {
 		return last, false
@@ -95,6 +96,8 @@ func (w *Watch) final(ctx context.Context, now time.Time) (pipeline.Verdict, boo
 // soon as there is a pass or a failure. Where the last look is inconclusive,
 // it depends on why:
 //
+//   - the track is young, so that there can be too little to go by: it goes on
+//     looking until the track is five scrapes old;
 //   - metrics are unavailable: it goes on looking, until they are back or
 //     onMetricsUnavailable makes it a failure;
 //   - all else: with onInconclusive: fail the inconclusive verdict is
@@ -116,17 +119,35 @@ func (w *Watch) Settle(ctx context.Context, clock pipeline.Clock, emit func(pipe
 		if looked {
 			emit(v)
 		}
-		if v.Outcome != pipeline.Inconclusive || !w.goOn(unsure) {
+		rest := w.rest(began, clock.Now())
+		grows := w.ripe().Sub(clock.Now())
+		if grows > 0 {
+			rest = min(rest, grows)
+		}
+		if v.Outcome != pipeline.Inconclusive || grows <= 0 && !w.goOn(unsure) {
 			return v, nil
 		}
 		away := w.away()
-		if err := clock.Sleep(ctx, w.rest(began, clock.Now())); err != nil {
+		if err := clock.Sleep(ctx, rest); err != nil {
 			return v, err
 		}
-		if !away {
+		if !away && grows <= 0 {
 			unsure += clock.Now().Sub(began)
 		}
 	}
+}
+
+// scrapesToJudge is how many scrapes a track must have had traffic for before
+// nothing being known of it says something: the four of its window, and one
+// for the answer to arrive.
+const scrapesToJudge = scrapesPerWindow + 1
+
+// ripe is when the track is old enough.
+func (w *Watch) ripe() time.Time {
+	if w.target.Since.IsZero() {
+		return time.Time{}
+	}
+	return w.target.Since.Add(w.gate.Warmup.Value + scrapesToJudge*w.gate.ScrapeInterval.Value)
 }
 
 // away reports whether the last look was without metrics.
