@@ -171,10 +171,9 @@ func (c *Client) Close() error {
 }
 
 func (c *Client) setReady() {
-	if c.State() == Starting {
+	if State(c.state.Swap(int32(Ready))) == Starting {
 		close(c.ready)
 	}
-	c.state.Store(int32(Ready))
 }
 
 // change swaps in a copy of what is known, with edit applied.
