@@ -9,14 +9,19 @@ import (
 	"sync"
 )
 
-// checkAll returns an error that names the parts that are not as they should
-// be, or nil.
-func (c *cluster) checkAll(ctx context.Context) error {
-	_, errs, err := c.check(ctx)
+// unwell returns the names of the parts that are not as they should be.
+func (c *cluster) unwell(ctx context.Context) ([]string, error) {
+	parts, errs, err := c.check(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(errs...)
+	var names []string
+	for i, p := range parts {
+		if errs[i] != nil {
+			names = append(names, p.name)
+		}
+	}
+	return names, nil
 }
 
 // check asks every part at once whether it is as it should be.
@@ -26,6 +31,8 @@ func (c *cluster) check(ctx context.Context) ([]part, []error, error) {
 		return nil, nil, err
 	}
 	parts := c.parts(programs)
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
 	errs := make([]error, len(parts))
 	var group sync.WaitGroup
 	for i, p := range parts {

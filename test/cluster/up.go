@@ -30,12 +30,12 @@ func (c *cluster) up(ctx context.Context) error {
 	}
 	defer unlock()
 	if _, err := os.Stat(c.state); err == nil {
-		sick := c.checkAll(ctx)
-		if sick == nil {
+		names, err := c.unwell(ctx)
+		if err == nil && len(names) == 0 {
 			c.say("the cluster is up already")
 			return nil
 		}
-		c.say("taking down a cluster that is not whole: %v", sick)
+		c.say("taking down what is left of a cluster; not as it should be: %s", strings.Join(names, ", "))
 		if err := c.takeDown(ctx); err != nil {
 			return err
 		}

@@ -32,9 +32,9 @@ func main() {
 func removePods(endpoint string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	runtime, err := criclient.NewRemoteRuntimeService(ctx, endpoint, timeout, nil, false)
+	runtime, err := connect(ctx, endpoint)
 	if err != nil {
-		return fmt.Errorf("connect to runtime: %w", err)
+		return err
 	}
 	pods, err := runtime.ListPodSandbox(ctx, nil)
 	if err != nil {
@@ -47,6 +47,22 @@ func removePods(endpoint string) error {
 	}
 	group.Wait()
 	return errors.Join(errs...)
+}
+
+// connect tries again until the time is up: a runtime that was just started
+// first finds out what is left of its pods.
+func connect(ctx context.Context, endpoint string) (criapi.RuntimeService, error) {
+	for {
+		runtime, err := criclient.NewRemoteRuntimeService(ctx, endpoint, timeout, nil, false)
+		if err == nil {
+			return runtime, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("connect to runtime: %w", err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 func removePod(ctx context.Context, runtime criapi.RuntimeService, pod *runtimeapi.PodSandbox) error {
