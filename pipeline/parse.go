@@ -114,14 +114,9 @@ func (r *reading) report(p source.Problem) {
 	r.problems = append(r.problems, p)
 }
 
-// options are those for decoding what belongs to a stage, or to a section.
-func (r *reading) options(stage int) source.Options {
-	return source.Options{
-		Expand: r.expand,
-		Expression: func(e source.Expression) {
-			r.uses = append(r.uses, use{e, stage})
-		},
-	}
+// collect returns what notes the expressions of a stage, or of a section.
+func (r *reading) collect(stage int) func(source.Expression) {
+	return func(e source.Expression) { r.uses = append(r.uses, use{e, stage}) }
 }
 
 // variables reads the variables first, since other values may hold them. Its
@@ -154,8 +149,7 @@ func (r *reading) variables(root source.Node, given map[string]string) {
 // head decodes the top of the file with its sections, and the stages.
 func (r *reading) head(root source.Node) {
 	var h head
-	opt := r.options(-1)
-	opt.Free = freePrefix
+	opt := source.Options{Free: freePrefix, Expand: r.expand, Expression: r.collect(-1)}
 	for _, s := range r.grammar.Sections {
 		opt.Extra = append(opt.Extra, source.Extra{Key: s.Name, Doc: s.Doc, Into: func() any {
 			v := s.New()
@@ -185,13 +179,12 @@ func (r *reading) head(root source.Node) {
 func (r *reading) stage(i int, n source.Node) (*Stage, source.String) {
 	st := &Stage{}
 	var h stageHead
-	opt := r.options(i)
-	opt.Path = "the stage"
-	for _, k := range r.grammar.Kinds {
-		opt.Extra = append(opt.Extra, source.Extra{Key: k.Name, Doc: k.Doc, Group: kindGroup, Into: func() any {
-			st.Kind, st.Task, st.Changes = k.Name, k.New(), k.Changes
-			return st.Task
-		}, Done: func(clean bool) { r.clean[st.Task] = clean }})
+	opt := r.grammar.stageOptions(func(k Kind, t Task) {
+		st.Kind, st.Task, st.Changes = k.Name, t, k.Changes
+	})
+	opt.Expand, opt.Expression = r.expand, r.collect(i)
+	for j := range opt.Extra {
+		opt.Extra[j].Done = func(clean bool) { r.clean[st.Task] = clean }
 	}
 	r.problems = append(r.problems, n.Decode(&h, opt)...)
 	st.Name, st.Pos, st.If, st.Timeout, st.Env = h.Name.Value, h.Pos, h.If, h.Timeout, h.Env

@@ -2,19 +2,15 @@ package pipeline_test
 
 import (
 	"context"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/headgate-dev/headgate/internal/golden"
 	"github.com/headgate-dev/headgate/pipeline"
 	"github.com/headgate-dev/headgate/pipeline/source"
 )
-
-var updateParse = flag.Bool("update", false, "write the expected files anew")
 
 // noWork is the task part of the declarations below.
 type noWork struct{}
@@ -109,7 +105,7 @@ func TestParseErrors(t *testing.T) {
 			if p != nil || !problems.HasErrors() {
 				t.Errorf("got a pipeline and %d problems", len(problems))
 			}
-			expect(t, strings.TrimSuffix(name, ".yaml")+".out", problems.Render(f))
+			golden.EqualFile(t, strings.TrimSuffix(name, ".yaml")+".out", []byte(problems.Render(f)))
 		})
 	}
 }
@@ -142,21 +138,4 @@ func read(t *testing.T, name string) source.File {
 		t.Fatal(err)
 	}
 	return source.File{Name: filepath.Base(name), Data: data}
-}
-
-func expect(t *testing.T, name, got string) {
-	t.Helper()
-	if *updateParse {
-		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
-	}
 }

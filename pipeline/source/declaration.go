@@ -38,6 +38,7 @@ type rules struct {
 	words    string
 	keys     *regexp.Regexp
 	vars     []string
+	bare     bool
 }
 
 var posType = reflect.TypeFor[Pos]()
@@ -77,7 +78,7 @@ func newField(t reflect.Type, f reflect.StructField, key string, index []int) fi
 		required: tag.Get("required") == "true", short: tag.Get("short") == "true",
 		oneof: tag.Get("oneof"), anyof: tag.Get("anyof"), atmost: tag.Get("atmostone"),
 		doc: tag.Get("doc"), example: tag.Get("example"),
-		rules: rules{min: tag.Get("min"), max: tag.Get("max"), words: tag.Get("words")},
+		rules: rules{min: tag.Get("min"), max: tag.Get("max"), words: tag.Get("words"), bare: tag.Get("bare") == "true"},
 	}
 	if v, ok := tag.Lookup("default"); ok {
 		out.def = &v

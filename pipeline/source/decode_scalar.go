@@ -39,8 +39,11 @@ func (d *decoder) scalar(s slot, into Scalar, v reflect.Value) {
 		d.report(s.node, fmt.Sprintf("%s: %q does not have the right form", s.path, short(text)), expected(s.words))
 		return
 	}
+	if s.bare && !quoted && floating.MatchString(text) {
+		text += "%"
+	}
 	if err := into.UnmarshalScalar(text); err != nil {
-		d.scalarError(s, text, err)
+		d.scalarError(s, err)
 		return
 	}
 	if words := outside(into, s.rules); words != "" {
@@ -65,7 +68,7 @@ func (d *decoder) expand(s slot, text string) (string, bool) {
 	return expanded, true
 }
 
-func (d *decoder) scalarError(s slot, text string, err error) {
+func (d *decoder) scalarError(s slot, err error) {
 	message, hint := s.path+": "+err.Error(), hintOf(err)
 	if e, ok := err.(*expressionInScript); ok {
 		d.reportInside(s.node, e.offset, message, hint)

@@ -1,7 +1,6 @@
 package source_test
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,10 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/headgate-dev/headgate/internal/golden"
 	"github.com/headgate-dev/headgate/pipeline/source"
 )
-
-var update = flag.Bool("update", false, "write the expected files anew")
 
 type traffic struct {
 	Pos     source.Pos
@@ -154,24 +152,7 @@ func TestProblems(t *testing.T) {
 			if len(problems) == 0 {
 				t.Fatal("got no problems")
 			}
-			golden(t, strings.TrimSuffix(name, ".yaml")+".out", problems.Render(f))
+			golden.EqualFile(t, strings.TrimSuffix(name, ".yaml")+".out", []byte(problems.Render(f)))
 		})
-	}
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
 	}
 }

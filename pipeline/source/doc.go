@@ -23,6 +23,8 @@
 //   - enum:"a|b" lists the texts that are allowed.
 //   - min:"0" and max:"100" bound numbers, durations and percentages, and the
 //     number of entries of lists.
+//   - bare:"true" lets a [Percent] be written without its sign, where a number
+//     can mean nothing else.
 //   - pattern:"^[a-z]+$" with words:"lower-case letters" bounds the form of a
 //     text; keys:"^[A-Z]+$" with the same words bounds the keys of a [Map].
 //   - short:"true" marks the field that a scalar (or, for a slice, a list) in
