@@ -43,7 +43,7 @@ type gateAccount struct {
 
 type note struct{ stage, text string }
 
-func newAccount(o Options) *account { return &account{o: o} }
+func newAccount(o Options) *account { return &account{o: o, run: o.Run} }
 
 // add takes e into account. Events may begin anywhere and be of a run that
 // several processes had a part in.

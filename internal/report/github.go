@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/headgate-dev/headgate/pipeline"
+	"github.com/headgate-dev/headgate/pipeline/source"
 	"github.com/sethvargo/go-githubactions"
 )
 
@@ -149,7 +150,14 @@ func (r *GitHub) annotate(e pipeline.Event) {
 	case pipeline.Warned:
 		r.annotation("warning", e.Stage, e.Stage, e.Message)
 	case pipeline.RunEnded:
-		if e.Result == nil || e.Result.Ending == pipeline.Delivered || (e.Result.Stage != "" && r.told[e.Result.Stage]) {
+		if e.Result == nil {
+			return
+		}
+		found := errorsOf(e.Result.Findings)
+		for _, f := range found {
+			r.annotationAt(Place{File: r.o.file(), Pos: f.Pos}, "error", "preflight", f.Message+prefix("\n", f.Hint))
+		}
+		if e.Result.Ending == pipeline.Delivered || len(found) > 0 || (e.Result.Stage != "" && r.told[e.Result.Stage]) {
 			return
 		}
 		r.annotation("error", e.Result.Stage, Outcome(e.Result.Ending), e.Result.Reason)
@@ -158,8 +166,12 @@ func (r *GitHub) annotate(e pipeline.Event) {
 
 // annotation issues an annotation of a level (error, warning) for a stage.
 func (r *GitHub) annotation(level, stage, title, message string) {
+	r.annotationAt(r.o.locate(stage), level, title, message)
+}
+
+func (r *GitHub) annotationAt(at Place, level, title, message string) {
 	properties := githubactions.CommandProperties{"title": clean("headgate" + prefix(": ", title))}
-	if at := r.o.locate(stage); at.Pos.IsValid() {
+	if at.File != "" && at.Pos.IsValid() {
 		properties["file"] = at.File
 		properties["line"] = strconv.Itoa(at.Pos.Line)
 		properties["col"] = strconv.Itoa(at.Pos.Col)
@@ -169,6 +181,26 @@ func (r *GitHub) annotation(level, stage, title, message string) {
 		text = clean(title) // a message is needed
 	}
 	r.actions.IssueCommand(&githubactions.Command{Name: level, Properties: properties, Message: cut(text, maxAnnotation)})
+}
+
+// Annotate marks problems on the lines of a pipeline file, whose name is
+// relative to the repository's root.
+func Annotate(out io.Writer, file string, problems source.Problems) {
+	var err error // whoever reads the log sees the problems anyway
+	a := githubactions.New(githubactions.WithWriter(&lenientWriter{to: out, err: &err}))
+	for _, p := range problems {
+		level := "error"
+		if p.Warning {
+			level = "warning"
+		}
+		properties := githubactions.CommandProperties{"file": file, "title": "headgate"}
+		if p.Pos.IsValid() {
+			properties["line"], properties["col"] = strconv.Itoa(p.Pos.Line), strconv.Itoa(p.Pos.Col)
+			properties["endColumn"] = strconv.Itoa(p.Pos.Col + max(p.Width, 1))
+		}
+		text := clean(p.Message) + prefix("\n", clean(p.Hint))
+		a.IssueCommand(&githubactions.Command{Name: level, Properties: properties, Message: cut(text, maxAnnotation)})
+	}
 }
 
 // Masks tells the runner to mask values in all that the job prints from now

@@ -31,8 +31,11 @@ type Options struct {
 	// Heartbeat is the longest silence while a stage runs, after which a line
 	// says what is waited for; 0 means none. Use 0 when events are replayed.
 	Heartbeat time.Duration
+	// Run is which run it is, for reports of one that ends before it begins.
+	Run pipeline.Info
 	// Locate returns where a stage stands in the pipeline file; nil, or a
-	// result with the zero Place, where that is not known.
+	// result with the zero Place, where that is not known. For stage "" it
+	// returns the file.
 	Locate func(stage string) Place
 }
 
@@ -41,6 +44,14 @@ func (o Options) locate(stage string) Place {
 		return Place{}
 	}
 	return o.Locate(stage)
+}
+
+// file returns the name of the pipeline file, "" where it is not known.
+func (o Options) file() string {
+	if o.Locate == nil {
+		return ""
+	}
+	return o.Locate("").File
 }
 
 // Color decides whether to write SGR sequences. mode is auto, always or

@@ -21,7 +21,7 @@ import (
 func locate(stage string) report.Place {
 	lines := map[string]int{"unit": 31, "image": 33, "rollout": 35}
 	if lines[stage] == 0 {
-		return report.Place{}
+		return report.Place{File: "deploy/headgate.yaml"}
 	}
 	return report.Place{File: "deploy/headgate.yaml", Pos: source.Pos{Line: lines[stage], Col: 5}}
 }
@@ -64,7 +64,7 @@ func TestRunsAreReported(t *testing.T) {
 			env := map[string]string{"GITHUB_STEP_SUMMARY": filepath.Join(dir, "summary"), "GITHUB_OUTPUT": filepath.Join(dir, "output")}
 			tokens := 0
 			g := report.NewGitHub(report.GitHubOptions{
-				Options: report.Options{Out: &gha, Locate: locate},
+				Options: report.Options{Out: &gha, Locate: locate, Run: pipeline.Info{ID: "8412.1", Pipeline: "user-service"}},
 				Getenv:  func(k string) string { return env[k] },
 				Token:   func() string { tokens++; return fmt.Sprintf("token%d", tokens) },
 			})

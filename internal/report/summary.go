@@ -2,7 +2,9 @@ package report
 
 import (
 	"fmt"
+	"io"
 	"strings"
+	"sync"
 
 	"github.com/headgate-dev/headgate/pipeline"
 )
@@ -14,17 +16,33 @@ const (
 	maxRows     = 100
 )
 
-// Summary folds events into one page of Markdown.
-type Summary struct{ a *account }
+// Summary folds a run into one page of Markdown, written at its Close.
+type Summary struct {
+	mu sync.Mutex
+	a  *account
+}
 
-// NewSummary returns an empty summary; of o only Locate is used.
+var _ Reporter = (*Summary)(nil)
+
+// NewSummary returns a reporter that writes to o.Out.
 func NewSummary(o Options) *Summary { return &Summary{a: newAccount(o)} }
 
 // Handle takes e into account.
-func (s *Summary) Handle(e pipeline.Event) { s.a.add(e) }
+func (s *Summary) Handle(e pipeline.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.a.add(e)
+}
 
-// Markdown returns the page about what was handled so far.
-func (s *Summary) Markdown() string { return s.a.markdown() }
+// Close writes the page about what was handled.
+func (s *Summary) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := io.WriteString(s.a.o.Out, s.a.markdown()); err != nil {
+		return fmt.Errorf("write summary: %w", err)
+	}
+	return nil
+}
 
 func (a *account) markdown() string {
 	var b strings.Builder
@@ -68,6 +86,11 @@ func (a *account) writeReason(b *strings.Builder) {
 		fmt.Fprintf(b, ">\n> **What to do:** %s\n", md(a.result.Hint))
 	}
 	b.WriteString("\n")
+	findings := make([]string, 0, len(a.result.Findings))
+	for _, f := range errorsOf(a.result.Findings) {
+		findings = append(findings, findingText(f))
+	}
+	list(b, "Preflight", findings)
 }
 
 func (a *account) writeRun(b *strings.Builder) {

@@ -212,6 +212,7 @@ func (t *teller) ended(e pipeline.Event) []line {
 	if e.Result == nil {
 		return nil
 	}
+	var before []line
 	r := e.Result
 	text := Outcome(r.Ending)
 	if r.Ending == pipeline.Delivered {
@@ -220,11 +221,34 @@ func (t *teller) ended(e pipeline.Event) []line {
 	if r.Stage != "" {
 		text += prefix(": stage ", clean(r.Stage))
 	}
-	lines := []line{{text: text + prefix(": ", clean(r.Reason)), tone: endingTone(r.Ending)}}
+	if found := errorsOf(r.Findings); len(found) > 1 { // one alone is the reason
+		for _, f := range found {
+			before = append(before, line{text: clean(findingText(f)), tone: bad, under: true})
+		}
+	}
+	lines := append(before, line{text: text + prefix(": ", clean(r.Reason)), tone: endingTone(r.Ending)})
 	if r.Hint != "" {
 		lines = append(lines, line{text: "hint: " + clean(r.Hint), under: true})
 	}
 	return lines
+}
+
+// errorsOf returns the findings that stop a run; warnings are told as they
+// are found.
+func errorsOf(all []pipeline.Finding) []pipeline.Finding {
+	return slices.DeleteFunc(slices.Clone(all), func(f pipeline.Finding) bool { return f.Warning })
+}
+
+// findingText says in one line what a preflight found.
+func findingText(f pipeline.Finding) string {
+	text := f.Message
+	if f.Pos.IsValid() {
+		text = "line " + f.Pos.String() + ": " + text
+	}
+	if f.Hint != "" {
+		text += " (" + f.Hint + ")"
+	}
+	return text
 }
 
 // about is one line that begins with the event's stage.

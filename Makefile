@@ -1,0 +1,51 @@
+# Two commands for a new machine: `make demo` and `make test`.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# Packages that have tests for a real cluster.
+E2E     := $(shell grep -rl --include='*_test.go' '^//go:build e2e' internal stages cmd test/e2e 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
+
+.PHONY: build test unit e2e demo bench lint image clean
+
+# The binary, static and stripped, in bin/.
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/headgate ./cmd/headgate
+
+# All tests: those that need nothing, then those on a real Kubernetes.
+test: unit e2e
+
+unit:
+	$(GO) vet ./... ./flags/...
+	$(GO) test -race ./... ./flags/...
+
+# On the cluster that KUBECONFIG names, else on one of one node that is
+# started for it.
+e2e: build
+	@if [ -z "$(E2E)" ]; then echo 'e2e: there are no such tests yet'; else \
+	  ./test/with-cluster $(GO) test -tags e2e -count=1 -p 1 -timeout 30m $(E2E); fi
+
+# The example pipeline on a cluster of one node: a good release is promoted,
+# a bad one is put back.
+demo: build
+	./test/with-cluster ./examples/ecommerce/demo
+
+bench: build
+	cd test/bench && $(GO) test -run '^$$' -bench . -count=1 ./...
+
+lint:
+	golangci-lint run ./... ./flags/...
+
+# A container image; BASE=scratch holds nothing but the binary, container
+# steps of GitLab and Jenkins need one with a shell.
+BASE    ?= scratch
+IMAGE   ?= headgate:$(VERSION)
+CERTS   ?= /etc/ssl/certs/ca-certificates.crt
+BUILDER ?= $(shell command -v docker || command -v podman || command -v buildah)
+image: build
+	rm -rf bin/image && mkdir -p bin/image/tmp && touch bin/image/tmp/.keep
+	cp bin/headgate $(CERTS) Dockerfile bin/image/
+	$(BUILDER) build --build-arg BASE=$(BASE) -t $(IMAGE) bin/image
+
+clean:
+	rm -rf bin dist
