@@ -15,7 +15,7 @@ type Section struct {
 	BearerToken source.Template             `yaml:"bearerToken" atmostone:"credentials" doc:"A token for the header Authorization." example:"${{ secrets.prometheus_token }}"`
 	CA          source.String               `yaml:"ca" doc:"PEM file with the authorities to trust in place of the system's."`
 	Headers     source.Map[source.Template] `yaml:"headers" doc:"Headers to send with every query, such as X-Scope-OrgID."`
-	Timeout     source.Duration             `yaml:"timeout" default:"10s" min:"100ms" max:"5m" doc:"How long one try of a query may take; there are up to three."`
+	Timeout     source.Duration             `yaml:"timeout" default:"10s" min:"100ms" max:"30s" doc:"How long one try of a query may take; there are up to three."`
 }
 
 // BasicAuth names a user.
