@@ -48,7 +48,7 @@ func discover(ctx context.Context, client *kubeapi.Client, output string) {
 			return replace(output, content)
 		})
 		if err != nil && !errors.Is(err, context.Canceled) {
-			slog.Info("watching pods anew", "reason", err)
+			slog.Info("watching pods anew", slog.Any("reason", err))
 		}
 		select {
 		case <-ctx.Done():
