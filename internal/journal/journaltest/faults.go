@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
@@ -56,8 +57,8 @@ func testTooLarge(t *testing.T, p Place) {
 	// Noise, so that no store can make it small.
 	noise := make([]byte, 9<<20)
 	r := rand.New(rand.NewPCG(1, 2))
-	for i := range noise {
-		noise[i] = byte(r.Uint32())
+	for i := 0; i < len(noise); i += 8 {
+		binary.NativeEndian.PutUint64(noise[i:], r.Uint64())
 	}
 	big := event("big")
 	big.Message = base64.StdEncoding.EncodeToString(noise)

@@ -40,6 +40,7 @@ func (s Suite) Run(t *testing.T) {
 	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) {
 			if !s.Bubble {
+				t.Parallel()
 				c.run(t, s.New(t))
 				return
 			}
