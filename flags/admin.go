@@ -31,10 +31,32 @@ func (e *ConflictError) Error() string {
 // Admin changes records. It is safe for use by many goroutines.
 type Admin struct {
 	rdb redis.UniversalClient
+	own bool // rdb is closed with the admin
+}
+
+// OpenAdmin prepares an Admin on the Redis at url, without speaking to it
+// yet; see [Connect]. Close it after use.
+func OpenAdmin(url string) (*Admin, error) {
+	rdb, err := Connect(url)
+	if err != nil {
+		return nil, err
+	}
+	return &Admin{rdb: rdb, own: true}, nil
 }
 
 // NewAdmin returns an Admin on a connection, which stays the caller's.
 func NewAdmin(rdb redis.UniversalClient) *Admin { return &Admin{rdb: rdb} }
+
+// Close ends the connection of an Admin that OpenAdmin returned.
+func (a *Admin) Close() error {
+	if !a.own {
+		return nil
+	}
+	if err := a.rdb.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
+		return fmt.Errorf("close redis connection: %w", err)
+	}
+	return nil
+}
 
 // Get reads a record; the error of a missing one wraps [ErrNotFound].
 func (a *Admin) Get(ctx context.Context, name string) (Record, error) {

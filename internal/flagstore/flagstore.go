@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/headgate-dev/headgate/flags"
 	"github.com/headgate-dev/headgate/pipeline"
 	"github.com/headgate-dev/headgate/stages"
@@ -35,7 +33,6 @@ const (
 // the whole record, so that a change is noticed also when its author counted
 // no version.
 type Store struct {
-	rdb   redis.UniversalClient
 	admin *flags.Admin
 }
 
@@ -44,20 +41,15 @@ var _ stages.Flags = (*Store)(nil)
 // Open prepares the connection that a URL such as redis://host:6379/0
 // describes; nothing is sent yet. Errors hold no part of the URL.
 func Open(url string) (*Store, error) {
-	rdb, err := flags.Connect(url)
+	admin, err := flags.OpenAdmin(url)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{rdb: rdb, admin: flags.NewAdmin(rdb)}, nil
+	return &Store{admin: admin}, nil
 }
 
 // Close ends the connection.
-func (s *Store) Close() error {
-	if err := s.rdb.Close(); err != nil {
-		return fmt.Errorf("close redis connection: %w", err)
-	}
-	return nil
-}
+func (s *Store) Close() error { return s.admin.Close() }
 
 // Get reads a flag. Its Raw is the record's text as a JSON string, for only
 // so does it pass through a journal unchanged.
