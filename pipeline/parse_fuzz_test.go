@@ -35,7 +35,7 @@ func FuzzParse(f *testing.F) {
 		start := time.Now()
 		file := source.File{Name: "f.yaml", Data: data}
 		p, problems := pipeline.Parse(file, g)
-		if d := time.Since(start); d > 2*time.Second {
+		if d := time.Since(start); d > 10*time.Second {
 			t.Errorf("took %s", d)
 		}
 		if (p == nil) != problems.HasErrors() {

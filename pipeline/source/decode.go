@@ -206,6 +206,10 @@ func (d *decoder) check(s slot, v reflect.Value) {
 
 // report adds a problem at a node.
 func (d *decoder) report(n *yaml.Node, message, hint string) {
+	if d.full() {
+		d.errors++
+		return
+	}
 	if len(d.used) > 0 {
 		if pos := d.doc.pos(n); d.shared[pos] {
 			d.errors++
@@ -227,10 +231,16 @@ func (d *decoder) add(p Problem) {
 	if !p.Warning {
 		d.errors++
 	}
-	if len(d.problems) < tooMany {
+	if !d.full() {
 		d.problems = append(d.problems, p)
 	}
+	if len(d.problems) == tooMany-1 {
+		d.problems = append(d.problems, d.doc.problem(p.Pos, p.Width, fmt.Sprintf("there are more than %d mistakes, of which only the first are shown", tooMany-1), ""))
+	}
 }
+
+// full reports whether there are so many problems that no more are kept.
+func (d *decoder) full() bool { return len(d.problems) >= tooMany }
 
 // width returns how many runes of its line a node takes.
 func (d *decoder) width(n *yaml.Node) int {

@@ -93,6 +93,10 @@ func (d *decoder) extra(s slot, e Extra) {
 // unknown reports a key that is not declared and returns the one that was
 // probably meant, or "".
 func (d *decoder) unknown(s slot, decl *declaration, p pair) string {
+	if d.full() {
+		d.errors++
+		return ""
+	}
 	names := d.known(s, decl)
 	hint := Suggest(p.key.Value, names, "known keys")
 	if len(names) == 0 {

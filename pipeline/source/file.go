@@ -23,6 +23,9 @@ func (f File) Line(n int) string {
 		}
 		data = data[i+1:]
 	}
-	line, _, _ := bytes.Cut(data, []byte("\n"))
-	return string(bytes.TrimSuffix(line, []byte("\r")))
+	line, _, ended := bytes.Cut(data, []byte("\n"))
+	if ended {
+		line = bytes.TrimSuffix(line, []byte("\r"))
+	}
+	return string(line)
 }

@@ -54,7 +54,9 @@ func (g *graph) walk(n *yaml.Node, level int) (size, depth int) {
 		return 1, 1
 	}
 	size, depth = 1, 1
-	g.open[n] = true
+	if n.Anchor != "" {
+		g.open[n] = true
+	}
 	for _, c := range n.Content {
 		s, d := g.walk(c, level+1)
 		if size+s > maxExpanded && size <= maxExpanded && g.aliases && !g.stop {
@@ -63,8 +65,10 @@ func (g *graph) walk(n *yaml.Node, level int) (size, depth int) {
 		}
 		size, depth = min(size+s, maxExpanded+1), max(depth, d+1)
 	}
-	delete(g.open, n)
-	g.expanded[n], g.depth[n] = size, depth
+	if n.Anchor != "" {
+		delete(g.open, n)
+		g.expanded[n], g.depth[n] = size, depth
+	}
 	return size, depth
 }
 

@@ -18,7 +18,7 @@ type pair struct {
 func (d *decoder) pairs(n *yaml.Node, path string) []pair {
 	var own, merged []pair
 	first := map[string]*yaml.Node{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
+	for i := 0; i+1 < len(n.Content) && !d.full(); i += 2 {
 		key, value := resolve(n.Content[i]), n.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
 			d.report(n.Content[i], "a key of "+where(path)+" must be a word", "")

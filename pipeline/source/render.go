@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
 )
@@ -35,7 +36,7 @@ func (p Problem) render(b *strings.Builder, f File) {
 	if p.Pos.IsValid() && p.File == f.Name {
 		number := fmt.Sprintf("%4d", p.Pos.Line)
 		gutter = strings.Repeat(" ", len(number)+1)
-		line, marks := snippet(f.Line(p.Pos.Line), p.Pos.Col, p.Width)
+		line, marks := snippet(head(f.Line(p.Pos.Line), p.Pos.Col+shownWidth), p.Pos.Col, p.Width)
 		if line != "" {
 			fmt.Fprintf(b, "%s | %s\n%s| %s\n", number, line, gutter, marks)
 		}
@@ -43,6 +44,16 @@ func (p Problem) render(b *strings.Builder, f File) {
 	if p.Hint != "" {
 		fmt.Fprintf(b, "%s= %s\n", gutter, clean(p.Hint))
 	}
+}
+
+// head returns at least the first n runes of a text, without looking at more
+// of it than needed: a line can be as long as a file.
+func head(text string, n int) string {
+	end := min(len(text), utf8.UTFMax*n)
+	for end < len(text) && !utf8.RuneStart(text[end]) {
+		end++
+	}
+	return text[:end]
 }
 
 // The most of a line that is shown, and how much of it before the mark when
