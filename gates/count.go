@@ -92,7 +92,7 @@ const (
 // bring it back.
 func (t tally) judge(share, needed float64) judgement {
 	switch {
-	case t.all <= 0:
+	case !(t.all > 0), math.IsInf(t.all, 1):
 		return none
 	case t.all < needed && t.bad > share*needed:
 		return over

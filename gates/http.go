@@ -30,6 +30,14 @@ type HTTP struct {
 	Contains source.String               `yaml:"contains" doc:"A text that the body must hold, within its first MiB."`
 }
 
+// Check reports a text that could never be found.
+func (c *HTTP) Check(report func(source.Problem)) {
+	if c.Method.Value == http.MethodHead && c.Contains.IsSet() {
+		report(source.Problem{Pos: c.Contains.Pos, Width: 1, Message: "the answer to HEAD has no body that could hold a text",
+			Hint: "leave out method: HEAD"})
+	}
+}
+
 // NewHTTPClient returns a client for http checks: each look makes a new
 // connection, so that it goes the way that a new user would.
 func NewHTTPClient() *http.Client {

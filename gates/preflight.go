@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/prometheus/promql/parser"
+
 	"github.com/headgate-dev/headgate/pipeline"
 	"github.com/headgate-dev/headgate/pipeline/source"
 )
@@ -51,11 +53,23 @@ func (c *Check) lint(text func(source.Template, map[string]string) (string, erro
 				Hint: "it was read as " + q})
 			continue
 		}
+		if kind := expr.Type(); kind != parser.ValueTypeVector && kind != parser.ValueTypeScalar {
+			report(source.Problem{Pos: t.Pos, Width: 1, Message: "the query answers with " + answerWords(kind) + ", not with one number",
+				Hint: "aggregate it, as in sum(rate(…))"})
+			continue
+		}
 		for _, r := range remarks(expr) {
 			report(source.Problem{Pos: t.Pos, Width: 1, Message: r.message, Hint: r.hint, Warning: true})
 		}
 		c.habits(t, report)
 	}
+}
+
+func answerWords(kind parser.ValueType) string {
+	if kind == parser.ValueTypeMatrix {
+		return "a range of samples"
+	}
+	return "a text"
 }
 
 // habits reports what a query should take from the gate and does not.
@@ -87,7 +101,7 @@ func (g *Gate) Preflight(ctx context.Context, p Providers, t Target, now time.Ti
 		}
 		f := pipeline.Finding{Pos: c.Pos, Message: fmt.Sprintf("gate %s, %s: %s", g.name, w.names[i], a.reason)}
 		switch a.result {
-		case Value, NoTraffic, FewSamples, TooEarly, NotAsked:
+		case Value, NoTraffic, FewSamples, TooEarly, NotAsked, BetweenBounds: // the last is told by gaps
 			continue
 		case Unavailable:
 			if away {
@@ -104,8 +118,6 @@ func (g *Gate) Preflight(ctx context.Context, p Providers, t Target, now time.Ti
 			f.Hint, f.Warning = "check the metric's name and labels; if the new release has no such data either, the gate will be inconclusive, which does not pass", true
 		case NonFinite:
 			f.Hint, f.Warning = "without traffic a ratio has no value; such looks are held and do not pass", true
-		case BetweenBounds:
-			f.Hint, f.Warning = "near this limit the gate can neither pass nor fail", true
 		case NoAnswer:
 		}
 		out = append(out, f)
@@ -132,7 +144,7 @@ func (w *Watch) gaps(ctx context.Context, now time.Time) []pipeline.Finding {
 			out = append(out, pipeline.Finding{Pos: c.Latency.Max.Pos, Warning: true,
 				Message: fmt.Sprintf("gate %s, %s: the histogram has no bound at %s, only at %s and %s, so what lies between cannot be told",
 					w.gate.name, w.names[i], span(c.Latency.Max.Value), c.Latency.time(lo), c.Latency.time(hi)),
-				Hint: "set max to one of the bounds"})
+				Hint: "set max to one of these; near a limit between them the gate can neither pass nor fail"})
 		}
 	}
 	return out
