@@ -96,6 +96,10 @@ func (k *checking) deployment(ctx context.Context) error {
 	if err != nil && !IsNotFound(err) {
 		return err
 	}
+	if live == nil && k.c.Release.Image == "" && len(k.c.Release.Manifests) == 0 {
+		k.warn("", "Deployment %s does not exist yet; its first deployment can be checked once its image is known", w)
+		return nil
+	}
 	if live == nil && k.objs.workload == nil {
 		k.fail("check name and namespace, or give the canary stage manifests: for a first deployment", "there is no Deployment %s in namespace %s", w.Name, k.ns)
 		return nil

@@ -18,7 +18,8 @@ import (
 // Settings say how patient a [Platform] is. The zero value means the defaults
 // that stand at each.
 type Settings struct {
-	// ReadyTimeout is how long a track may take to get ready: 10 minutes.
+	// ReadyTimeout is how long a track may take to get ready where the context
+	// has no deadline: 10 minutes.
 	ReadyTimeout time.Duration
 	// NoProgress is how long nothing may happen meanwhile: 2 minutes. While
 	// images are pulled, and where probes are declared to take longer, the

@@ -31,9 +31,11 @@ var errReadyTimeout = errors.New("the time to get ready is over")
 // AwaitReady waits until a track is ready; see [stages.Platform]. It watches,
 // so that it knows within milliseconds of the cluster's knowing.
 func (p *Platform) AwaitReady(ctx context.Context, t stages.Track, replicas int, report func(line string)) error {
-	outer := ctx
-	ctx, cancel := context.WithTimeoutCause(ctx, p.set.ReadyTimeout, errReadyTimeout)
-	defer cancel()
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, p.set.ReadyTimeout, errReadyTimeout)
+		defer cancel()
+	}
 	w, err := p.waiter(ctx, t, replicas)
 	if err != nil {
 		return wrap("wait for "+t.String(), err)
@@ -51,9 +53,8 @@ func (p *Platform) AwaitReady(ctx context.Context, t stages.Track, replicas int,
 		case <-w.mirrors.Changed():
 		case <-tick.C:
 		case <-ctx.Done():
-			why := context.Cause(ctx)
-			if outer.Err() != nil && !errors.Is(why, context.DeadlineExceeded) {
-				return why
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return context.Cause(ctx)
 			}
 			return w.giveUp(fmt.Sprintf("not ready after %s", time.Since(w.began).Round(time.Second)))
 		}

@@ -24,7 +24,8 @@ func (s split) share() (float64, error) {
 	if s.stable+s.canary == 0 {
 		return 0, fmt.Errorf("neither track has any weight")
 	}
-	return 100 * float64(s.canary) / float64(s.stable+s.canary), nil
+	p := 100 * float64(s.canary) / float64(s.stable+s.canary)
+	return math.Round(p*maxWeight/100) / (maxWeight / 100), nil // To what weights can tell.
 }
 
 // at returns the weights with which the canary gets percent of what both get
