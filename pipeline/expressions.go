@@ -42,6 +42,9 @@ func (r *reading) names() names {
 				}
 			}
 		}
+		if o, ok := st.Task.(OutputNamer); ok {
+			s.outputs = append(s.outputs, o.OutputNames()...)
+		}
 		n.stages = append(n.stages, s)
 	}
 	return n

@@ -80,6 +80,14 @@ type OutputDecl struct {
 	Doc  string
 }
 
+// OutputNamer can be implemented by a [Task] whose outputs the file declares,
+// beside those of [Kind.Outputs].
+type OutputNamer interface {
+	// OutputNames returns the names of the outputs; it is called when the file
+	// has been decoded.
+	OutputNames() []string
+}
+
 // Grammar is what a pipeline file can say beyond the core.
 type Grammar struct {
 	Sections []Section

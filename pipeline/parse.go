@@ -50,7 +50,7 @@ func (g Grammar) Parse(f source.File, vars map[string]string) (*Pipeline, source
 	if problems.HasErrors() {
 		return nil, problems
 	}
-	if p, wrong := wrongVersion(f, root); wrong {
+	if p, wrong := notPipeline(f, root); wrong {
 		return nil, source.Problems{p}
 	}
 	r := &reading{
@@ -69,27 +69,30 @@ func (g Grammar) Parse(f source.File, vars map[string]string) (*Pipeline, source
 	return r.p, problems
 }
 
-// wrongVersion reads the version before anything else, so that a file of
-// another version gets one message and not a hundred.
-func wrongVersion(f source.File, root source.Node) (source.Problem, bool) {
+// notPipeline finds files of another version, and Kubernetes manifests, before
+// anything else, so that they get one message and not a hundred.
+func notPipeline(f source.File, root source.Node) (source.Problem, bool) {
+	at := map[string]source.NodeEntry{}
 	for _, e := range root.Entries() {
-		if e.Key.Value != "version" {
-			continue
-		}
-		text, ok := e.Value.Text()
-		if !ok || text == "1" {
-			break
-		}
-		if strings.Trim(text, "0123456789.") != "" {
-			break
-		}
+		at[e.Key.Value] = e
+	}
+	if _, ok := at["stages"]; !ok && at["apiVersion"].Value.IsSet() && at["kind"].Value.IsSet() {
+		kind, _ := at["kind"].Value.Text()
 		return source.Problem{
-			File: f.Name, Pos: e.Value.Pos, Width: utf8.RuneCountInString(text),
-			Message: fmt.Sprintf("version %s of the file's format is not supported", text),
-			Hint:    fmt.Sprintf("this program reads version %d", Version),
+			File: f.Name, Pos: at["apiVersion"].Key.Pos, Width: len("apiVersion"),
+			Message: fmt.Sprintf("this is a Kubernetes manifest (%s), where a pipeline file is expected", kind),
 		}, true
 	}
-	return source.Problem{}, false
+	version := at["version"].Value
+	text, ok := version.Text()
+	if !ok || text == "1" || strings.Trim(text, "0123456789.") != "" {
+		return source.Problem{}, false
+	}
+	return source.Problem{
+		File: f.Name, Pos: version.Pos, Width: utf8.RuneCountInString(text),
+		Message: fmt.Sprintf("version %s of the file's format is not supported", text),
+		Hint:    fmt.Sprintf("this program reads version %d", Version),
+	}, true
 }
 
 // reading is a file that is being parsed.

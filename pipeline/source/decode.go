@@ -148,8 +148,16 @@ func (d *decoder) free(s slot, m freeKeys) {
 	}
 }
 
-// list decodes a sequence.
+// list decodes a sequence; where it is one of words or texts, one alone can
+// stand in its place.
 func (d *decoder) list(s slot, v reflect.Value) {
+	if s.node.Kind == yaml.ScalarNode && isScalar(v.Type().Elem()) {
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		r := s.rules
+		r.min, r.max = "", ""
+		d.value(slot{node: s.written, key: s.key, path: s.path, rules: r}, v.Index(0))
+		return
+	}
 	if s.node.Kind != yaml.SequenceNode {
 		d.wrongKind(s, "a list")
 		return
@@ -162,6 +170,14 @@ func (d *decoder) list(s slot, v reflect.Value) {
 		r.min, r.max = "", ""
 		d.value(slot{node: c, key: c, path: fmt.Sprintf("%s[%d]", s.path, i), rules: r}, v.Index(i))
 	}
+}
+
+// isScalar reports whether a type, or what it points to, is a [Scalar].
+func isScalar(t reflect.Type) bool {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[Scalar]())
 }
 
 // wrongKind reports a value of another shape.

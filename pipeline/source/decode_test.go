@@ -156,3 +156,15 @@ func TestProblems(t *testing.T) {
 		})
 	}
 }
+
+func TestOneWordStandsForAListOfOne(t *testing.T) {
+	var c canary
+	f := source.File{Name: "f.yaml", Data: []byte("x-n: &n small\ndeployment: d\nnames: *n\n")}
+	if problems := source.Decode(f, &c, source.Options{Free: "x-"}); len(problems) > 0 {
+		t.Fatalf("got problems:\n%s", problems.Render(f))
+	}
+	want := []source.String{{Value: "small", Pos: source.Pos{Line: 1, Col: 9}}}
+	if diff := cmp.Diff(want, c.Names); diff != "" {
+		t.Error(diff)
+	}
+}

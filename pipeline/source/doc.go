@@ -37,7 +37,8 @@
 // Fields are of the value types of this package ([String], [Bool], [Int],
 // [Float], [Duration], [Percent], [Template], [Script], [Expr]), of types of
 // other packages that implement [Scalar], of structs and pointers to structs,
-// slices, [Map], or [Node] for what is decoded later. A pointer is nil when
+// slices (one word or text can stand in the place of a list of such),
+// [Map], or [Node] for what is decoded later. A pointer is nil when
 // the key is missing; everything else gets its defaults.
 //
 // The JSON Schema ([Schema]) and the reference ([Fields]) come from the same

@@ -49,6 +49,9 @@ func (s *schemas) value(t reflect.Type, r rules, opt *Options) map[string]any {
 		if r.max != "" {
 			out["maxItems"] = json.Number(r.max)
 		}
+		if isScalar(t.Elem()) {
+			return map[string]any{"anyOf": []any{out, out["items"]}}
+		}
 		return out
 	case reflect.Struct:
 		return s.object(t, opt)
