@@ -38,7 +38,8 @@ func increase(points []Point, start time.Time) float64 {
 }
 
 // tooOld is the age of the newest sample from which an answer is stale: two
-// scrapes, by the setting or by what the samples show, whichever is longer.
+// scrapes, by the setting or by what the samples show, whichever is longer,
+// and some time for a scrape that is late.
 func tooOld(series []Series, interval time.Duration) time.Duration {
 	var gaps []time.Duration
 	for _, s := range series {
@@ -53,7 +54,7 @@ func tooOld(series []Series, interval time.Duration) time.Duration {
 		slices.Sort(gaps)
 		interval = max(interval, gaps[len(gaps)/2])
 	}
-	return 2*interval + interval/2
+	return max(2*interval+interval/2, interval+3*time.Second)
 }
 
 // needed is how many requests it takes to show a share: with none bad among

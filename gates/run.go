@@ -96,8 +96,9 @@ func (w *Watch) final(ctx context.Context, now time.Time) (pipeline.Verdict, boo
 // soon as there is a pass or a failure. Where the last look is inconclusive,
 // it depends on why:
 //
-//   - the track is young, so that there can be too little to go by: it goes on
-//     looking until the track is five scrapes old;
+//   - the track is young, or a look was good a moment ago: it goes on looking
+//     for the length of five scrapes since, so that neither the first seconds
+//     nor a late scrape decide;
 //   - metrics are unavailable: it goes on looking, until they are back or
 //     onMetricsUnavailable makes it a failure;
 //   - all else: with onInconclusive: fail the inconclusive verdict is
@@ -124,7 +125,13 @@ func (w *Watch) Settle(ctx context.Context, clock pipeline.Clock, emit func(pipe
 		if grows > 0 {
 			rest = min(rest, grows)
 		}
-		if v.Outcome != pipeline.Inconclusive || grows <= 0 && !w.goOn(unsure) {
+		if v.Outcome == pipeline.Pass {
+			if rest = w.unseen(clock.Now()); rest <= 0 {
+				return v, nil
+			}
+			grows = rest
+		}
+		if v.Outcome == pipeline.Fail || v.Outcome == pipeline.Inconclusive && grows <= 0 && !w.goOn(unsure) {
 			return v, nil
 		}
 		away := w.away()
@@ -137,17 +144,42 @@ func (w *Watch) Settle(ctx context.Context, clock pipeline.Clock, emit func(pipe
 	}
 }
 
-// scrapesToJudge is how many scrapes a track must have had traffic for before
-// nothing being known of it says something: the four of its window, and one
-// for the answer to arrive.
+// scrapesAfterChange is how many scrapes a pass must have seen of what a
+// change of traffic did.
+const scrapesAfterChange = 2
+
+// unseen is how long it is until what the last change did can be seen in the
+// metrics. It also makes the next look a new one.
+func (w *Watch) unseen(now time.Time) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.changedAt.IsZero() || !w.asksMetrics() {
+		return 0
+	}
+	left := w.changedAt.Add(scrapesAfterChange * w.gate.ScrapeInterval.Value).Sub(now)
+	if left > 0 {
+		w.looked = false
+	}
+	return left
+}
+
+// scrapesToJudge is for how many scrapes nothing must have been known of a
+// track before that says something: the four of a window, and one for the
+// answer to arrive.
 const scrapesToJudge = scrapesPerWindow + 1
 
-// ripe is when the track is old enough.
+// ripe is when it begins to say something that a look is inconclusive.
 func (w *Watch) ripe() time.Time {
-	if w.target.Since.IsZero() {
-		return time.Time{}
+	w.mu.Lock()
+	known := w.wellAt
+	w.mu.Unlock()
+	if w.target.Since.After(known) {
+		known = w.target.Since.Add(w.gate.Warmup.Value)
 	}
-	return w.target.Since.Add(w.gate.Warmup.Value + scrapesToJudge*w.gate.ScrapeInterval.Value)
+	if known.IsZero() {
+		return known
+	}
+	return known.Add(scrapesToJudge * w.gate.ScrapeInterval.Value)
 }
 
 // away reports whether the last look was without metrics.

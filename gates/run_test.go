@@ -139,6 +139,67 @@ func TestSettle(t *testing.T) {
 	}
 }
 
+// TestSettleAfterAGoodLook: what is not known for a moment, after all was
+// well, is looked at again for five scrapes.
+func TestSettleAfterAGoodLook(t *testing.T) {
+	cases := []struct {
+		name    string
+		answers []func() (gates.Reply, error)
+		want    pipeline.Outcome
+		after   time.Duration
+	}{
+		{"a late scrape", join(times(2, good), times(1, nothing), times(1, good)), pipeline.Pass, 30 * time.Second},
+		{"no scrape any more", join(times(2, good), times(1, nothing)), pipeline.Inconclusive, 45 * time.Second},
+		{"a failure at last", join(times(2, good), times(1, nothing), times(1, bad)), pipeline.Fail, 30 * time.Second},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			clock := pipeline.NewVirtualClock(second(100_000))
+			w := gate(t, `[{query: q, max: 1}]`).Watch(gates.Providers{Metrics: story(c.answers...)}, gates.Target{Since: second(90_000)})
+			for range 2 {
+				w.Look(t.Context(), clock.Now())
+				_ = clock.Sleep(t.Context(), 30*time.Second)
+			}
+			began := clock.Now()
+			v, err := w.Settle(t.Context(), clock, func(pipeline.Verdict) {})
+			if err != nil || v.Outcome != c.want {
+				t.Errorf("got %s, %v, want %s: %s", v.Outcome, err, c.want, v.Reason)
+			}
+			if took := clock.Now().Sub(began); took != c.after {
+				t.Errorf("took %s, want %s", took, c.after)
+			}
+		})
+	}
+}
+
+// TestSettleAfterAChange: a pass must have seen what more traffic did.
+func TestSettleAfterAChange(t *testing.T) {
+	clock := pipeline.NewVirtualClock(second(100_000))
+	w := gate(t, `[{query: q, max: 1}]`).Watch(gates.Providers{Metrics: story(good, good, good, bad)}, gates.Target{Since: second(90_000)})
+	settle := func() (pipeline.Outcome, time.Duration) {
+		began := clock.Now()
+		v, err := w.Settle(t.Context(), clock, func(pipeline.Verdict) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Outcome, clock.Now().Sub(began)
+	}
+	if got, took := settle(); got != pipeline.Pass || took != 0 {
+		t.Errorf("got %s after %s, want a pass at once", got, took)
+	}
+	w.Changed()
+	if ok, _ := w.Ready(); ok {
+		t.Error("ready by a look from before the change")
+	}
+	if got, took := settle(); got != pipeline.Pass || took != 30*time.Second {
+		t.Errorf("got %s after %s, want a pass after two scrapes", got, took)
+	}
+	w.Changed()
+	if got, took := settle(); got != pipeline.Fail || took != 0 {
+		t.Errorf("got %s after %s, want a failure at once", got, took)
+	}
+}
+
 // TestReady: nothing advances but on a good look.
 func TestReady(t *testing.T) {
 	w := gate(t, `[{query: q, max: 1}]`).Watch(gates.Providers{Metrics: story(good, away, nothing, good, bad)}, gates.Target{})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,8 +45,12 @@ type Watch struct {
 	last        pipeline.Verdict
 	lastAt      time.Time
 	looked      bool
-	// changes counts the calls of Changed.
-	changes int
+	// wellAt is when the last look that passed was, zero before.
+	wellAt time.Time
+	// changes counts the calls of Changed, and seen those before the last
+	// look; changedAt is when the first look after the last change was.
+	changes, seen int
+	changedAt     time.Time
 	// offset is the metrics' clock minus the run's; known says if it is.
 	offset time.Duration
 	known  bool
@@ -91,6 +96,12 @@ func (w *Watch) Look(ctx context.Context, now time.Time) pipeline.Verdict {
 	}
 	v := w.conclude(answers, now)
 	w.last, w.lastAt, w.looked = v, now, changes == w.changes
+	if v.Outcome == pipeline.Pass {
+		w.wellAt = now
+	}
+	if w.looked && w.seen != changes {
+		w.seen, w.changedAt = changes, now
+	}
 	return v
 }
 
@@ -193,6 +204,10 @@ func (w *Watch) learn(ctx context.Context, now time.Time) error {
 		w.offset, w.known = d, true
 	}
 	return nil
+}
+
+func (w *Watch) asksMetrics() bool {
+	return slices.ContainsFunc(w.gate.Checks, (*Check).Metrics)
 }
 
 // young reports whether the track may not have been scraped yet, so that
