@@ -31,5 +31,6 @@ func Undoers(parts *Parts) map[string]pipeline.Undoer {
 		trackThing:    trackUndoer{parts},
 		workloadThing: workloadUndoer{parts},
 		flagThing:     flagUndoer{parts},
+		runThing:      runUndoer{parts},
 	}
 }
