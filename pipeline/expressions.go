@@ -141,11 +141,7 @@ func (p *programs) ensureLanguage(extra []string) error {
 // mistake reports a mistake at a place inside a field.
 func (c *checking) mistake(u use, s span) {
 	pos := c.locator.Find(u.Pos, u.Text, s.offset)
-	width := max(s.width, 1)
-	if line := len([]rune(c.p.File.Line(pos.Line))); pos.Col+width-1 > line {
-		width = max(line-pos.Col+1, 1)
-	}
-	c.report(source.Problem{Pos: pos, Width: width, Message: u.Path + ": " + s.message, Hint: s.hint})
+	c.report(source.Problem{Pos: pos, Width: s.width, Message: u.Path + ": " + s.message, Hint: s.hint})
 }
 
 // expand evaluates a text whose value must be known before the run: it can

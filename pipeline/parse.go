@@ -56,7 +56,7 @@ func (g Grammar) Parse(f source.File, vars map[string]string) (*Pipeline, source
 	r := &reading{
 		grammar: g,
 		p:       &Pipeline{File: f, Version: Version, Sections: map[string]any{}},
-		clean:   map[any]bool{},
+		clean:   map[any]bool{}, sections: map[string]source.Pos{},
 	}
 	r.variables(root, vars)
 	r.head(root)
@@ -104,6 +104,8 @@ type reading struct {
 	uses []use
 	// clean tells which sections and tasks were decoded without mistakes.
 	clean map[any]bool
+	// sections are the places of the keys at the top.
+	sections map[string]source.Pos
 }
 
 // use is an expression with the stage that it belongs to, -1 for a section.
@@ -112,9 +114,12 @@ type use struct {
 	stage int
 }
 
-func (r *reading) report(p source.Problem) {
-	p.File = r.p.File.Name
-	r.problems = append(r.problems, p)
+func (r *reading) report(p source.Problem) { r.reportAt(source.Pos{Line: 1, Col: 1})(p) }
+
+// reportAt returns what reports problems; those without a place of their own
+// get the given one.
+func (r *reading) reportAt(pos source.Pos) func(source.Problem) {
+	return func(p source.Problem) { r.problems = append(r.problems, p.In(r.p.File, pos)) }
 }
 
 // collect returns what notes the expressions of a stage, or of a section.
@@ -127,6 +132,7 @@ func (r *reading) collect(stage int) func(source.Expression) {
 func (r *reading) variables(root source.Node, given map[string]string) {
 	at := root.Pos
 	for _, e := range root.Entries() {
+		r.sections[e.Key.Value] = e.Key.Pos
 		if e.Key.Value == "vars" {
 			at = e.Key.Pos
 			_ = e.Value.Decode(&r.p.Vars, source.Options{})
@@ -199,12 +205,12 @@ func (r *reading) semantics() {
 	for _, s := range r.grammar.Sections {
 		v, ok := r.p.Sections[s.Name]
 		if c, can := v.(SemanticChecker); ok && can && r.clean[v] {
-			c.Check(r.p, nil, r.report)
+			c.Check(r.p, nil, r.reportAt(r.sections[s.Name]))
 		}
 	}
 	for _, st := range r.p.Stages {
 		if c, ok := st.Task.(SemanticChecker); ok && r.clean[st.Task] {
-			c.Check(r.p, st, r.report)
+			c.Check(r.p, st, r.reportAt(st.Pos))
 		}
 	}
 }

@@ -48,3 +48,35 @@ gates: {slo: {checks: [{query: up}]}}
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// namedOutputs is a task whose outputs the file names.
+type namedOutputs struct {
+	noWork
+	Outputs []source.String `yaml:"outputs"`
+}
+
+func (n *namedOutputs) OutputNames() []string {
+	var names []string
+	for _, o := range n.Outputs {
+		names = append(names, o.Value)
+	}
+	return names
+}
+
+func TestOutputsThatTheFileNamesCanBeUsed(t *testing.T) {
+	g := grammar()
+	g.Kinds = append(g.Kinds, pipeline.Kind{Name: "run", New: func() pipeline.Task { return new(namedOutputs) }})
+	f := source.File{Name: "f.yaml", Data: []byte(`version: 1
+name: x
+stages:
+  - name: migrate
+    run: {outputs: [revision]}
+  - name: s
+    build: {image: "${{ stages.migrate.revision }}${{ stages.migrate.revison }}"}
+`)}
+	_, problems := pipeline.Parse(f, g)
+	want := `f.yaml:7:70: build.image: stage "migrate" has no output "revison"`
+	if problems.Error() != want {
+		t.Errorf("got\n%s\nwant\n%s", problems.Error(), want)
+	}
+}

@@ -14,6 +14,7 @@ import (
 var (
 	noOverload   = regexp.MustCompile(`^found no matching overload for '(.*)' applied to '(.*)'$`)
 	undeclared   = regexp.MustCompile(`^undeclared reference to '(.*)' \(in container`)
+	otherType    = regexp.MustCompile(`^expected type '(.*)' but found '(.*)'$`)
 	notSelected  = regexp.MustCompile(`^type '(.*)' does not support field selection`)
 	operatorForm = regexp.MustCompile(`^_?([-+*/%<>=!&|?:in]+)_?(:_)?$`)
 )
@@ -37,6 +38,9 @@ func typeWords(message string, env *cel.Env) span {
 		}
 		return s
 	}
+	if m := otherType.FindStringSubmatch(message); m != nil {
+		return span{message: fmt.Sprintf("%s stands where %s is needed", typeName(m[2]), typeName(m[1])), hint: hintForText([]string{typeName(m[2])}, "||")}
+	}
 	if m := notSelected.FindStringSubmatch(message); m != nil {
 		return span{message: fmt.Sprintf("%s has no parts", typeName(m[1]))}
 	}
@@ -58,6 +62,9 @@ func overload(function, arguments string) span {
 			named = append(named, typeName(t))
 		}
 	}
+	if function == "@in" {
+		return span{message: fmt.Sprintf("in cannot stand between %s", strings.Join(named, " and ")), hint: "in looks into lists and groups; for a part of a text write .contains(…)"}
+	}
 	if m := operatorForm.FindStringSubmatch(function); m != nil {
 		return operator(m[1], named)
 	}
@@ -66,7 +73,10 @@ func overload(function, arguments string) span {
 		out.message = fmt.Sprintf("%s() needs a value", function)
 	}
 	if member != "" {
-		out.message = fmt.Sprintf("%s has no %s(%s)", typeName(member), function, strings.Join(named, ", "))
+		out.message = fmt.Sprintf("%s() of %s does not take %s", function, typeName(member), strings.Join(named, ", "))
+		if len(named) == 0 {
+			out.message = fmt.Sprintf("%s() of %s needs a value", function, typeName(member))
+		}
 	}
 	return out
 }

@@ -158,7 +158,8 @@ func (d *decoder) applyDefault(s slot, f *field, v reflect.Value) {
 		}
 		into, ok := target.Addr().Interface().(Scalar)
 		if !ok {
-			into, target = d.shortDefault(target)
+			d.applyDefaults(s, target)
+			into = d.shortDefault(target)
 		}
 		if err := into.UnmarshalScalar(*f.def); err != nil {
 			panic(fmt.Sprintf("source: default of %s: %v", f.key, err))
@@ -172,21 +173,28 @@ func (d *decoder) applyDefault(s slot, f *field, v reflect.Value) {
 		if _, free := v.Addr().Interface().(freeKeys); free || v.Type() == reflect.TypeFor[Node]() {
 			return
 		}
-		decl := d.doc.declaration(v.Type())
-		for i := range decl.fields {
-			g := &decl.fields[i]
-			d.applyDefault(s, g, v.FieldByIndex(g.index))
-		}
+		d.applyDefaults(s, v)
+	}
+}
+
+// applyDefaults sets the fields of a mapping that the file does not have.
+func (d *decoder) applyDefaults(s slot, v reflect.Value) {
+	if v.Kind() != reflect.Struct {
+		return
+	}
+	decl := d.doc.declaration(v.Type())
+	for i := range decl.fields {
+		f := &decl.fields[i]
+		d.applyDefault(s, f, v.FieldByIndex(f.index))
 	}
 }
 
 // shortDefault returns the field that a default of a mapping sets.
-func (d *decoder) shortDefault(v reflect.Value) (Scalar, reflect.Value) {
+func (d *decoder) shortDefault(v reflect.Value) Scalar {
 	if v.Kind() == reflect.Struct {
 		if f := d.doc.declaration(v.Type()).shortField(false); f != nil {
-			inner := v.FieldByIndex(f.index)
-			if into, ok := inner.Addr().Interface().(Scalar); ok {
-				return into, inner
+			if into, ok := v.FieldByIndex(f.index).Addr().Interface().(Scalar); ok {
+				return into
 			}
 		}
 	}

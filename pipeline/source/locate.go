@@ -159,8 +159,7 @@ func (c *cursor) escape(want rune, blank bool) (Pos, bool) {
 	c.next()
 	digits := map[rune]int{'x': 2, 'u': 4, 'U': 8}[r]
 	if digits == 0 {
-		got, known := simpleEscapes[r]
-		return at, known && got == want || blank
+		return at, simpleEscape(r) == want || blank
 	}
 	var hex strings.Builder
 	for range digits {
@@ -172,8 +171,11 @@ func (c *cursor) escape(want rune, blank bool) (Pos, bool) {
 	return at, err == nil && rune(n) == want
 }
 
-// simpleEscapes are those of one letter.
-var simpleEscapes = map[rune]rune{
-	'0': 0, 'a': '\a', 'b': '\b', 't': '\t', '\t': '\t', 'n': '\n', 'v': '\v', 'f': '\f', 'r': '\r', 'e': 0x1B,
-	' ': ' ', '"': '"', '/': '/', '\\': '\\', 'N': 0x85, '_': 0xA0, 'L': 0x2028, 'P': 0x2029,
+// simpleEscape returns what an escape of one letter stands for.
+func simpleEscape(r rune) rune {
+	const letters, values = "0abtnvfreNLP_", "\x00\a\b\t\n\v\f\r\x1b\u0085\u2028\u2029\u00a0"
+	if i := strings.IndexRune(letters, r); i >= 0 {
+		return []rune(values)[i]
+	}
+	return r
 }

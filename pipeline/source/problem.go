@@ -1,10 +1,12 @@
 package source
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Problem is something wrong in a file.
@@ -29,6 +31,22 @@ func (p Problem) Error() string {
 		return p.File + ": " + p.Message
 	}
 	return fmt.Sprintf("%s:%s: %s", p.File, p.Pos, p.Message)
+}
+
+// In returns the problem as one of file f, its place moved inside it: what is
+// out of the file is put at the nearest place in it, and what has no place at
+// the given one.
+func (p Problem) In(f File, otherwise Pos) Problem {
+	if !p.Pos.IsValid() {
+		p.Pos, p.Width = otherwise, 1
+	}
+	p.File = f.Name
+	last := bytes.Count(f.Data, []byte("\n")) + 1
+	p.Pos.Line = min(max(p.Pos.Line, 1), last)
+	length := utf8.RuneCountInString(f.Line(p.Pos.Line))
+	p.Pos.Col = min(max(p.Pos.Col, 1), max(length, 1))
+	p.Width = min(max(p.Width, 1), max(length-p.Pos.Col+1, 1))
+	return p
 }
 
 // Problems are all that is wrong in a file, sorted by place.

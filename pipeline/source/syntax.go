@@ -26,33 +26,39 @@ func (doc *document) syntaxProblem(data []byte, err error) Problem {
 		return doc.problem(doc.find("*"+m[1]), utf8.RuneCountInString(m[1])+1,
 			fmt.Sprintf("alias *%s has no anchor before it", short(m[1])), "an anchor is written &"+short(m[1])+", above its first use")
 	}
-	pos := doc.stopped(data)
+	pos, read := doc.stopped(data)
 	if tab, ok := doc.tabIndent(pos); ok && (strings.Contains(text, "tab") || strings.Contains(text, "start any token")) {
 		return doc.problem(tab, 1, "a tab is used for indentation", "indent with spaces")
 	}
 	message, hint := plainWords(text)
-	pos = doc.narrow(pos, began, text)
+	pos = doc.narrow(pos, read, began, text)
 	return doc.problem(pos, doc.wordWidth(pos), message, hint)
 }
 
 // narrow finds the sign that an error is about, near the place where the
-// reader stopped. Began is the line that the reader named, perhaps that of the
-// beginning of what it could not read.
-func (doc *document) narrow(pos Pos, began int, text string) Pos {
+// reader stopped, having read so many runes of that line. Began is the line
+// that the reader named, perhaps that of the beginning of what it could not
+// read.
+func (doc *document) narrow(pos Pos, read, began int, text string) Pos {
 	line := doc.lines[pos.Line-1]
-	before := string([]rune(line)[:min(pos.Col, utf8.RuneCountInString(line))])
+	before := string([]rune(line)[:min(read, utf8.RuneCountInString(line))])
 	at := func(n, index int) Pos {
 		return Pos{n, utf8.RuneCountInString(doc.lines[n-1][:index]) + 1}
 	}
+	for _, sign := range signs() {
+		if !strings.Contains(text, sign.part) {
+			continue
+		}
+		for _, n := range []int{pos.Line, pos.Line - 1} {
+			if n < 1 {
+				continue
+			}
+			if m := sign.form.FindStringSubmatchIndex(doc.lines[n-1]); m != nil {
+				return at(n, m[2])
+			}
+		}
+	}
 	switch {
-	case strings.Contains(text, "start any token"):
-		if m := oddStart.FindStringSubmatchIndex(line); m != nil {
-			return at(pos.Line, m[2])
-		}
-	case strings.Contains(text, "alphabetic or numeric"):
-		if m := oddName.FindStringIndex(line); m != nil {
-			return at(pos.Line, m[0])
-		}
 	case strings.Contains(text, "escape"), strings.Contains(text, "hexdecimal"):
 		if i := strings.LastIndexByte(before, '\\'); i >= 0 {
 			return at(pos.Line, i)
@@ -76,6 +82,12 @@ func (doc *document) narrow(pos Pos, began int, text string) Pos {
 			n = max(pos.Line-1, 1)
 		}
 		return at(n, len(doc.lines[n-1])-len(strings.TrimLeft(doc.lines[n-1], " \t-")))
+	case strings.Contains(text, "directive"), strings.Contains(text, "incompatible"):
+		for i, l := range doc.lines {
+			if strings.HasPrefix(l, "%") {
+				return Pos{i + 1, 1}
+			}
+		}
 	}
 	return pos
 }
@@ -90,11 +102,27 @@ func (doc *document) wordWidth(pos Pos) int {
 	return max(n, 1)
 }
 
-var (
-	oddStart  = regexp.MustCompile("(?:^|[:,{\\[-])[ \t]*([@`%])")
-	oddName   = regexp.MustCompile(`[*&]([^A-Za-z0-9_-]|$)`)
-	openQuote = regexp.MustCompile(`(?:^|[ ,{\[])(["'])`)
-)
+// sign is what an error of the reader is about, by a part of its text: the
+// first group of the form is the place.
+type sign struct {
+	part string
+	form *regexp.Regexp
+}
+
+func signs() []sign {
+	return []sign{
+		{"start any token", regexp.MustCompile("(?:^|[:,{\\[-])[ \t]*([@`%])")},
+		{"alphabetic or numeric", regexp.MustCompile(`([*&])(?:[^A-Za-z0-9_-]|$)`)},
+		{"did not find expected key", regexp.MustCompile(`["'\]}][ \t]+([^ \t,:#\]}])`)},
+		{"block sequence entries", regexp.MustCompile(`:[ \t]+(-)(?:[ \t]|$)`)},
+		{"mapping keys are not allowed", regexp.MustCompile(`(\?)(?:[ \t]|$)`)},
+		{"indentation indicator", regexp.MustCompile(`([|>][-+0-9]*)[ \t]*$`)},
+		{"comment or line break", regexp.MustCompile(`[|>][-+0-9]*[ \t]+([^# \t])`)},
+		{"expected '>'", regexp.MustCompile(`(!<)`)},
+	}
+}
+
+var openQuote = regexp.MustCompile(`(?:^|[ ,{\[])(["'])`)
 
 var (
 	reportedLine  = regexp.MustCompile(`^line ([0-9]+): `)
@@ -105,7 +133,7 @@ var (
 func plainWords(text string) (message, hint string) {
 	for _, w := range []struct{ part, message, hint string }{
 		{"mapping values are not allowed", "a value cannot stand here: there is a colon too many, or the indentation is wrong", "put text with a colon in quotes"},
-		{"did not find expected key", "expected a key here", "check the indentation against the lines above, and that quotes and brackets are closed"},
+		{"did not find expected key", "something stands here that does not belong to what is around it", "check the indentation against the lines above, and that quotes and brackets are closed"},
 		{"did not find expected '-' indicator", "expected an entry of the list here, beginning with -", "check the indentation against the lines above"},
 		{"did not find expected ',' or '}'", "expected a comma or } here", "close the { of the mapping"},
 		{"did not find expected ',' or ']'", "expected a comma or ] here", "close the [ of the list"},
@@ -125,6 +153,8 @@ func plainWords(text string) (message, hint string) {
 		{"did not find expected <document start>", "the file goes on after its end", "check the indentation, and that every line is part of the mapping"},
 		{"comment or line break", "something stands where the line should end", ""},
 		{"indentation indicator", "the indentation given after | or > is wrong", "leave the number out"},
+		{"expected '>'", "tags, words that begin with !, are not supported", "put text that begins with ! in quotes"},
+		{"incompatible", "directives, lines that begin with %, are not supported", "take the line out"},
 		{"directive", "directives, lines that begin with %, are not supported", "put text that begins with % in quotes"},
 		{"tag", "tags, words that begin with !, are not supported", "put text that begins with ! in quotes"},
 		{"control characters", "a control character", ""},
@@ -151,9 +181,9 @@ func (r *slowReader) Read(p []byte) (int, error) {
 	return 1, nil
 }
 
-// stopped returns the place at which the reader gives up: the first thing on
-// the line that it was reading.
-func (doc *document) stopped(data []byte) Pos {
+// stopped returns the place at which the reader gives up, and how many runes
+// of that line it had read.
+func (doc *document) stopped(data []byte) (pos Pos, runes int) {
 	r := &slowReader{data: data}
 	dec := yaml.NewDecoder(r)
 	var err error
@@ -161,21 +191,19 @@ func (doc *document) stopped(data []byte) Pos {
 		var n yaml.Node
 		err = dec.Decode(&n)
 	}
-	if errors.Is(err, io.EOF) {
-		return Pos{1, 1}
-	}
-	// The reader looks at most four characters ahead.
 	read := strings.TrimRight(string(data[:r.n]), " \t\r\n")
 	line := strings.Count(read, "\n") + 1
-	if line > len(doc.lines) {
-		return Pos{1, 1}
+	if errors.Is(err, io.EOF) || line > len(doc.lines) {
+		return Pos{1, 1}, 0
 	}
 	text := doc.lines[line-1]
-	if end := read[strings.LastIndexByte(read, '\n')+1:]; len(end) < len(text) && utf8.ValidString(end) {
+	end := strings.ToValidUTF8(read[strings.LastIndexByte(read, '\n')+1:], "")
+	runes = utf8.RuneCountInString(end)
+	if len(end) < len(text) {
 		// It stopped within the line: there, not at its beginning.
-		return Pos{line, utf8.RuneCountInString(end)}
+		return Pos{line, max(runes, 1)}, runes
 	}
-	return Pos{line, 1 + len(text) - len(strings.TrimLeft(text, " \t"))}
+	return Pos{line, 1 + len(text) - len(strings.TrimLeft(text, " \t"))}, runes
 }
 
 // tabIndent looks for a tab in the indentation of the line, or of one next to

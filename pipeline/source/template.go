@@ -63,7 +63,9 @@ func (e *expressionInScript) Hint() string {
 func (s *Script) Expectation() string { return "a script" }
 
 // Schema implements [Scalar].
-func (s *Script) Schema() map[string]any { return textSchema() }
+func (s *Script) Schema() map[string]any {
+	return map[string]any{"type": "string", "not": map[string]any{"pattern": `\$\{\{`}}
+}
 
 func (s *Script) literal() {}
 
