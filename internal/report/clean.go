@@ -100,12 +100,14 @@ func offset(d time.Duration) string {
 
 // took writes a duration for people.
 func took(d time.Duration) string {
-	switch {
-	case d < 10*time.Second:
+	if d < 10*time.Second {
 		return d.Round(100 * time.Millisecond).String()
-	default:
-		return d.Round(time.Second).String()
 	}
+	s := d.Round(time.Second).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	return s
 }
 
 func number(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }

@@ -227,20 +227,8 @@ func (r *GitHub) end(e pipeline.Event) {
 	}
 	stages, err := json.Marshal(r.account.outputs())
 	r.keep(err)
-	var text string
-	for _, o := range [][2]string{
-		{"result", e.Result.Ending.String()},
-		{"exit-code", strconv.Itoa(int(e.Result.Ending))},
-		{"stage", e.Result.Stage},
-		{"reason", e.Result.Reason},
-		{"run-id", r.account.run.ID},
-		{"stages", string(stages)},
-	} {
-		entry, err := fileCommand(o[0], o[1], r.o.Token())
-		r.keep(err)
-		text += entry
-	}
-	r.keep(appendFile(path, text))
+	more := [][2]string{{"run-id", r.account.run.ID}, {"stages", string(stages)}}
+	r.keep(writeOutputs(path, append(outputs(*e.Result), more...), r.o.Token))
 }
 
 func (r *GitHub) keep(err error) {

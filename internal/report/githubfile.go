@@ -1,12 +1,16 @@
 package report
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/headgate-dev/headgate/pipeline"
 )
 
 // outputName is what GitHub takes for the name of an output.
@@ -24,6 +28,34 @@ func fileCommand(name, value, token string) (string, error) {
 		return "", fmt.Errorf("write output %s: the value holds the delimiter", name)
 	}
 	return name + "<<" + delimiter + "\n" + value + "\n" + delimiter + "\n", nil
+}
+
+// WriteOutputs sets the outputs of a step that ended before there was a run,
+// in the file that GITHUB_OUTPUT names.
+func WriteOutputs(path string, r pipeline.Result) error {
+	return writeOutputs(path, outputs(r), rand.Text)
+}
+
+// outputs are those that tell a result.
+func outputs(r pipeline.Result) [][2]string {
+	return [][2]string{
+		{"result", r.Ending.String()},
+		{"exit-code", strconv.Itoa(int(r.Ending))},
+		{"stage", r.Stage},
+		{"reason", r.Reason},
+	}
+}
+
+func writeOutputs(path string, all [][2]string, token func() string) error {
+	var text strings.Builder
+	for _, o := range all {
+		entry, err := fileCommand(o[0], o[1], token())
+		if err != nil {
+			return err
+		}
+		text.WriteString(entry)
+	}
+	return appendFile(path, text.String())
 }
 
 // appendFile adds text to a file of the runner's, which exists already.

@@ -1,0 +1,28 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"github.com/headgate-dev/headgate/pipeline"
+)
+
+// WritePlan writes a plan as the plan command does.
+func WritePlan(to io.Writer, p *pipeline.Pipeline, stages []pipeline.StagePlan, findings []pipeline.Finding) error {
+	return newPlanView(p, stages, findings).write(to)
+}
+
+// DetectRun says which run an environment belongs to.
+func DetectRun(env map[string]string, dir string) pipeline.Info {
+	a := &app{Streams: Streams{LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}}
+	return a.detectRun(context.Background(), dir)
+}
+
+// FileInRepository returns the path of a file as annotations need it.
+func FileInRepository(env map[string]string, file string) string {
+	a := &app{Streams: Streams{LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}}
+	return a.fileInRepository(file)
+}
+
+// EndingOf is the map from errors to exit codes.
+func EndingOf(err error) pipeline.Ending { return ending(err) }

@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/headgate-dev/headgate/internal/report"
+	"github.com/headgate-dev/headgate/pipeline"
+	"github.com/spf13/pflag"
+)
+
+// heartbeat is the longest silence of a log.
+const heartbeat = 30 * time.Second
+
+// formats are the kinds of reports. All but plain and github can be written
+// into a file beside the log.
+var formats = []string{"plain", "github", "json", "markdown"}
+
+// reportOptions say who is told about a run.
+type reportOptions struct{ reports []string }
+
+func (o *reportOptions) register(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.reports, "report", nil,
+		"write a report, as `FORMAT[=PATH]`: plain, github, json (one event a line) or markdown; without PATH, or with -, to stdout; can be repeated; default github in GitHub Actions, else plain")
+}
+
+// target is one report asked for.
+type target struct{ format, path string }
+
+func (t target) stdout() bool { return t.path == "" || t.path == "-" }
+
+func (o *reportOptions) targets(github bool) ([]target, error) {
+	var all []target
+	for _, r := range o.reports {
+		format, path, _ := strings.Cut(r, "=")
+		if err := oneOf("report", format, formats...); err != nil {
+			return nil, err
+		}
+		all = append(all, target{format, path})
+	}
+	stdout := 0
+	for _, t := range all {
+		if t.stdout() {
+			stdout++
+		}
+	}
+	if stdout > 1 {
+		return nil, usagef("give the others a path, such as --report json=run.jsonl", "more than one report goes to stdout")
+	}
+	text := slices.ContainsFunc(all, func(t target) bool { return t.format == "plain" || t.format == "github" })
+	switch {
+	case text:
+	case github && stdout == 0:
+		all = append(all, target{format: "github"})
+	case stdout == 0:
+		all = append(all, target{format: "plain"})
+	default: // stdout is a machine's; people read the other stream
+		all = append(all, target{format: "plain", path: "stderr"})
+	}
+	return all, nil
+}
+
+// reporters are all views of one run.
+type reporters struct {
+	sinks   []pipeline.Sink
+	closers []io.Closer
+}
+
+// reported is what reports are about. The zero value is a run of another
+// process.
+type reported struct {
+	pipeline *pipeline.Pipeline
+	run      pipeline.Info
+	// live says that events come as they happen.
+	live bool
+}
+
+// reporters opens what o asks for.
+func (a *app) reporters(o reportOptions, of reported) (*reporters, error) {
+	targets, err := o.targets(a.Getenv("GITHUB_ACTIONS") == "true")
+	if err != nil {
+		return nil, err
+	}
+	all := &reporters{}
+	for _, t := range targets {
+		if err := a.addReporter(all, t, a.textOptions(of)); err != nil {
+			return nil, errors.Join(err, all.close())
+		}
+	}
+	return all, nil
+}
+
+func (a *app) textOptions(of reported) report.Options {
+	o := report.Options{
+		Out: a.Out, Color: report.Color(a.color, a.Getenv, a.Terminal), Run: of.run,
+		Locate: func(stage string) report.Place { return a.place(of.pipeline, stage) },
+	}
+	if of.live {
+		o.Heartbeat = heartbeat
+	}
+	return o
+}
+
+// place finds a stage in the file, or the file alone.
+func (a *app) place(p *pipeline.Pipeline, stage string) report.Place {
+	if p == nil {
+		return report.Place{}
+	}
+	place := report.Place{File: a.fileInRepository(p.File.Name)}
+	for _, st := range p.Stages {
+		if st.Name == stage {
+			place.Pos = st.Pos
+		}
+	}
+	return place
+}
+
+func (a *app) addReporter(all *reporters, t target, o report.Options) error {
+	switch {
+	case t.path == "stderr":
+		o.Out, o.Color = a.Err, false
+	case !t.stdout():
+		f, err := os.Create(t.path)
+		if err != nil {
+			return usagef("", "write report: %w", err)
+		}
+		all.closers = append(all.closers, f)
+		o.Out, o.Color, o.Heartbeat = a.mask(f), false, 0
+	}
+	var r report.Reporter
+	switch t.format {
+	case "json":
+		r = report.NewJSONLines(o.Out)
+	case "github":
+		r = report.NewGitHub(report.GitHubOptions{Options: o, Getenv: a.Getenv})
+	case "markdown":
+		r = report.NewSummary(o)
+	default:
+		r = report.NewPlain(o)
+	}
+	all.sinks = append(all.sinks, report.Redacted(r, a.redactor))
+	// Reporters are closed before the files that they write to.
+	all.closers = slices.Insert(all.closers, 0, io.Closer(r))
+	return nil
+}
+
+// Handle tells all of them.
+func (r *reporters) Handle(e pipeline.Event) {
+	for _, s := range r.sinks {
+		s.Handle(e)
+	}
+}
+
+// close ends them and returns what went wrong in any.
+func (r *reporters) close() error {
+	var errs []error
+	for _, c := range r.closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// closeReporters ends reporters; what went wrong there is told, and changes
+// nothing of the run's result.
+func (a *app) closeReporters(r *reporters) {
+	a.flush()
+	if err := r.close(); err != nil {
+		a.errorLine("warning", fmt.Sprintf("a report is not complete: %v", err))
+	}
+}

@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+)
+
+// root returns the command with all others below it.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "headgate",
+		Short: "Deliver software step by step from inside a CI job",
+		Long: `Headgate runs a pipeline file: it tests, builds, rolls out step by step, asks
+Prometheus at every step whether users are still well, and puts everything
+back by itself when they are not.
+
+Exit codes:
+    0  delivered
+    1  failed before anything was changed
+    2  wrong file or usage
+    3  failed and rolled back
+    4  rollback incomplete, a person is needed
+    5  delivered, not finished; running again completes it
+    6  locked by another run, or something newer is live
+    7  unfinished run found, and the policy says stop
+   10  plan --exit-code: there are changes
+  130  cancelled by SIGINT and made safe
+  143  cancelled by SIGTERM and made safe`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args:              noCommand,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.fromEnvironment(cmd); err != nil {
+				return err
+			}
+			return oneOf("color", a.color, "auto", "always", "never")
+		},
+	}
+	root.SetOut(a.Out)
+	root.SetErr(a.Err)
+	root.SetIn(a.In)
+	root.PersistentFlags().StringVar(&a.color, "color", "auto", "`when` to use colours: auto, always or never")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("see "+cmd.CommandPath()+" --help", "%w", err)
+	})
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	root.SetUsageTemplate(usageTemplate)
+	root.AddCommand(
+		a.validateCommand(), a.planCommand(), a.runCommand(),
+		a.recoverCommand(), a.rollbackCommand(), a.statusCommand(), a.reportCommand(),
+		a.schemaCommand(), a.versionCommand(), a.completionCommand(),
+	)
+	cobra.EnableCommandSorting = false
+	showTwins(root)
+	return root
+}
+
+// usageTemplate is cobra's without what is not ours.
+const usageTemplate = `Usage:
+  {{.UseLine}}{{if .HasAvailableSubCommands}}
+  headgate COMMAND [flags]
+
+Commands:{{range .Commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsagesWrapped 100 | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+
+Flags of all commands:
+{{.InheritedFlags.FlagUsagesWrapped 100 | trimTrailingWhitespaces}}{{end}}
+`
+
+// noCommand refuses what is not a command, and names the nearest one.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "see headgate --help"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = fmt.Sprintf("did you mean %q?", near[0])
+	}
+	return usagef(hint, "unknown command %q", args[0])
+}
+
+// atMost refuses further arguments.
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usagef("see "+cmd.CommandPath()+" --help", "unexpected argument %q", args[n])
+		}
+		return nil
+	}
+}
+
+// oneOf refuses a flag's value that is not among those known.
+func oneOf(flag, value string, known ...string) error {
+	if slices.Contains(known, value) {
+		return nil
+	}
+	return usagef("", "--%s is %q, and must be one of %q", flag, value, known)
+}

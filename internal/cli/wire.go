@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/headgate-dev/headgate/internal/flagstore"
+	"github.com/headgate-dev/headgate/internal/journal"
+	"github.com/headgate-dev/headgate/internal/kube"
+	"github.com/headgate-dev/headgate/internal/manifests"
+	"github.com/headgate-dev/headgate/internal/proc"
+	"github.com/headgate-dev/headgate/internal/prom"
+	"github.com/headgate-dev/headgate/internal/registry"
+	"github.com/headgate-dev/headgate/internal/route"
+	"github.com/headgate-dev/headgate/pipeline"
+	"github.com/headgate-dev/headgate/pipeline/source"
+	"github.com/headgate-dev/headgate/stages"
+)
+
+// wiring joins stages and adapters. It is the only place that knows which
+// adapter goes where, and makes each only for a file that needs it.
+type wiring struct {
+	parts   *stages.Parts
+	cluster *kube.Cluster
+	closers []io.Closer
+	// note, when set, is told what a person should know meanwhile.
+	note func(line string)
+}
+
+func newWiring() *wiring { return &wiring{parts: &stages.Parts{}} }
+
+// grammar is what a pipeline file can say.
+func (w *wiring) grammar() pipeline.Grammar {
+	return stages.Grammar(w.parts, append([]pipeline.Section{prom.Declare()}, sections()...)...)
+}
+
+// undoers put back what stages change.
+func (w *wiring) undoers() map[string]pipeline.Undoer { return stages.Undoers(w.parts) }
+
+// offline gives stages what needs no network.
+func (w *wiring) offline() {
+	w.parts.Commands = proc.Runner{}
+	w.parts.Manifests = manifests.Read
+	w.parts.Namespace = "default"
+}
+
+// close ends connections.
+func (w *wiring) close() {
+	for _, c := range w.closers {
+		_ = c.Close() // nothing is left to be done on it
+	}
+}
+
+// connect gives stages all that the file needs.
+func (w *wiring) connect(p *pipeline.Pipeline, v pipeline.Values, o worldOptions) error {
+	w.parts.Commands = proc.Runner{}
+	w.parts.Registry = &registry.Client{}
+	w.parts.Manifests = manifests.Read
+	w.parts.Gates.HTTP = &http.Client{Timeout: httpTimeout, CheckRedirect: sameHost}
+	w.parts.Gates.Commands = scripts{w.parts.Commands}
+	text := func(t source.Template) (string, error) { return p.Text(t, v) }
+	if s, ok := pipeline.SectionOf[*prom.Section](p, prom.Key); ok {
+		metrics, err := s.Open(text)
+		if err != nil {
+			return &usageError{err: err}
+		}
+		w.parts.Gates.Metrics = metrics
+	}
+	if s, ok := pipeline.SectionOf[*redisSection](p, redisKey); ok {
+		if err := w.openFlags(s, text); err != nil {
+			return &usageError{err: err}
+		}
+	}
+	if !usesCluster(p) {
+		return nil
+	}
+	c, err := w.kube(p, o)
+	if err != nil {
+		return err
+	}
+	w.parts.Namespace = c.Namespace()
+	w.parts.Platform = c.Platform(kube.Settings{})
+	w.parts.Router = func(t stages.Traffic, wl stages.Workload) (stages.Router, error) { return router(c, t, wl) }
+	w.parts.RouterOf = func(was json.RawMessage) (stages.Router, error) { return route.FromSnapshot(c, was) }
+	return nil
+}
+
+func (w *wiring) openFlags(s *redisSection, text func(source.Template) (string, error)) error {
+	url, err := text(s.URL)
+	if err != nil {
+		return fmt.Errorf("read redis.url: %w", err)
+	}
+	flags, err := flagstore.Open(url)
+	if err != nil {
+		return fmt.Errorf("read redis.url: %w", err)
+	}
+	w.closers = append(w.closers, flags)
+	w.parts.Flags = flags
+	return nil
+}
+
+// router returns the router that a traffic setting names.
+func router(c *kube.Cluster, t stages.Traffic, wl stages.Workload) (stages.Router, error) {
+	if !t.HTTPRoute.IsSet() {
+		return nil, errors.New("choose router: the stage names none")
+	}
+	namespace, name, ok := strings.Cut(t.HTTPRoute.Value, "/")
+	if !ok {
+		namespace, name = "", t.HTTPRoute.Value
+	}
+	return route.NewHTTPRoute(c, route.Settings{Namespace: namespace, Route: name, Workload: wl, Service: t.Service.Value})
+}
+
+// usesCluster reports whether a pipeline works on a cluster.
+func usesCluster(p *pipeline.Pipeline) bool {
+	if _, ok := pipeline.SectionOf[*kubernetesSection](p, kubernetesKey); ok {
+		return true
+	}
+	return slices.ContainsFunc(p.Stages, func(st *pipeline.Stage) bool {
+		_, ok := st.Task.(*stages.CanaryStage)
+		return ok
+	})
+}
+
+// kube returns access to the cluster that the flags, else the file, name.
+func (w *wiring) kube(p *pipeline.Pipeline, o worldOptions) (*kube.Cluster, error) {
+	if w.cluster != nil {
+		return w.cluster, nil
+	}
+	cfg := kube.Config{Kubeconfig: o.kubeconfig, Context: o.context, Namespace: o.namespace, Version: o.version}
+	if s, ok := pipeline.SectionOf[*kubernetesSection](p, kubernetesKey); ok {
+		cfg.Kubeconfig = cmp.Or(cfg.Kubeconfig, s.Kubeconfig.Value)
+		cfg.Context = cmp.Or(cfg.Context, s.Context.Value)
+		cfg.Namespace = cmp.Or(cfg.Namespace, s.Namespace.Value)
+	}
+	c, err := kube.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	w.cluster = c
+	return c, nil
+}
+
+// store returns where the pipeline's journal is kept.
+func (w *wiring) store(p *pipeline.Pipeline, o worldOptions) (pipeline.Store, error) {
+	kind, folder, err := o.journalKind()
+	if err != nil {
+		return nil, err
+	}
+	if kind == "auto" {
+		kind = "file"
+		if usesCluster(p) {
+			kind = "cluster"
+		}
+	}
+	switch kind {
+	case "memory":
+		return &journal.Memory{}, nil
+	case "file":
+		folder = cmp.Or(folder, filepath.Join(filepath.Dir(p.File.Name), ".headgate"))
+		return journal.NewFile(folder, p.Name)
+	}
+	c, err := w.kube(p, o)
+	if err != nil {
+		return nil, err
+	}
+	return journal.NewKube(c.Dynamic(), journal.KubeOptions{Namespace: c.Namespace(), Pipeline: p.Name, Report: w.note})
+}
