@@ -257,12 +257,23 @@ func (x *execution) recordCommit(ctx context.Context) error {
 			x.broken = nil
 			x.mu.Unlock()
 			if sleepErr := x.Clock.Sleep(ctx, time.Second); sleepErr != nil {
-				return sleepErr
+				return &doubtError{sleepErr}
 			}
 		}
 	}
-	return err
+	return &doubtError{err}
 }
+
+// doubtError says that nobody knows whether the commit was written. Putting
+// back would be wrong if it was, going on if it was not; what is there is
+// healthy, has passed all its gates, and is left to whoever reads the journal
+// next.
+type doubtError struct{ err error }
+
+func (e *doubtError) Error() string {
+	return "it is not known whether the commit was recorded: " + e.err.Error()
+}
+func (e *doubtError) Unwrap() error { return e.err }
 
 // finishError marks what went wrong after the commit.
 type finishError struct {

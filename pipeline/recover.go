@@ -162,20 +162,20 @@ func (x *execution) takeOver(ctx context.Context) (result Result, ended bool) {
 	return x.clearAway(ctx, same)
 }
 
-// resumable reports whether the run may still go forward.
+// resumable reports whether the run was neither being put back nor cancelled.
 func (x *execution) resumable() bool {
-	return x.state.Phase == Running && (x.failedStage() == "" || x.state.Committed || x.contains(x.failedStage()))
+	return x.state.Phase == Running
 }
 
 func (x *execution) resume(ctx context.Context) (result Result, ended bool) {
 	if err := x.record(ctx, Event{Type: RunResumed, Run: &x.Info}); err != nil {
 		return x.fail(ctx, "", err), true
 	}
-	if failed := x.failedStage(); failed != "" {
-		return x.afterFailure(ctx, failed, x.unfinishedReason()), true
-	}
 	if err := x.sameWorld(ctx); err != nil {
 		return x.fail(ctx, "", err), true
+	}
+	if failed := x.failedStage(); failed != "" {
+		return x.afterFailure(ctx, failed, x.unfinishedReason()), true
 	}
 	return x.forward(ctx), true
 }

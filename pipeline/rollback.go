@@ -18,6 +18,9 @@ func (x *execution) fail(ctx context.Context, stage string, err error) Result {
 			Hint: "this run changed nothing after that; look at what the other run does with headgate status"}
 	case errors.As(err, &refused):
 		return refused.result
+	case errors.As(err, new(*doubtError)):
+		return Result{Ending: DeliveredNotFinished, Stage: stage, Reason: err.Error(), Err: err,
+			Hint: "the new release has all the traffic; run the same command again, which finds out and finishes"}
 	case errors.Is(err, ErrLocked):
 		return Result{Ending: Locked, Stage: stage, Reason: err.Error(), Err: err}
 	case ctx.Err() != nil:

@@ -148,7 +148,8 @@ func (s *State) legal(e Event) error {
 	}
 	forward := e.Type == Changing || e.Type == Committed || e.Type == Finished ||
 		e.Type == StageStarted || e.Type == StagePassed
-	if forward && (s.Phase == PuttingBack || s.Phase == Stopped) {
+	// After an interruption only what is committed goes on, to its finish.
+	if forward && (s.Phase == PuttingBack || (s.Phase == Stopped && !s.Committed)) {
 		return fmt.Errorf("%s after the rollback has begun", e.Type)
 	}
 	if e.Type == Finished && !s.Committed {
