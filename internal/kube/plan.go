@@ -82,6 +82,7 @@ func (p *Platform) planStable(ctx context.Context, t stages.Track, r stages.Rele
 		if err != nil {
 			return nil, err
 		}
+		next.SetResourceVersion("") // Nothing is written that could be in the way of others.
 		after, err = p.c.Update(ctx, deployments(), next, Write{DryRun: true})
 		if err != nil {
 			return nil, err

@@ -103,7 +103,7 @@ func (o observed) readiness(wanted int) progress {
 		score += wanted
 	}
 	if int(st.Replicas) != wanted || int(st.UpdatedReplicas) != wanted || int(st.ReadyReplicas) != wanted {
-		return progress{line: fmt.Sprintf("%d old pods still running", max(int(st.Replicas)-wanted, 0)), score: score}
+		return progress{line: fmt.Sprintf("%d pods too many still running", max(int(st.Replicas)-wanted, 0)), score: score}
 	}
 	for _, svc := range o.services {
 		if line := o.endpoints(svc, wanted); line != "" {

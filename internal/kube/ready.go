@@ -78,7 +78,10 @@ type waiter struct {
 	since    map[string]time.Time
 	problems []Problem
 	line     string
-	told     string
+
+	current, told string
+	currentSince  time.Time
+
 	events   []corev1.Event
 	eventsAt time.Time
 }
@@ -134,7 +137,7 @@ func (w *waiter) look(ctx context.Context) (done bool, err error) {
 		w.best, w.moved = pr.score, time.Now()
 	}
 	if pr.ready {
-		w.say(pr.line)
+		w.tell(pr.line)
 		return true, nil
 	}
 	if time.Since(w.moved) > eventsAfter && time.Since(w.eventsAt) > eventsAfter {
@@ -147,8 +150,8 @@ func (w *waiter) look(ctx context.Context) (done bool, err error) {
 		return false, w.notReady(ctx, bad)
 	}
 	line := pr.line
-	if len(w.problems) > 0 {
-		line += "; " + w.problems[0].Cause
+	if q := w.problems; len(q) > 0 && (q[0].Grace != Patient || time.Since(w.since[q[0].Code]) > eventsAfter) {
+		line += "; " + q[0].Cause
 	}
 	w.say(line)
 	if limit := w.patience(o); time.Since(w.moved) > limit {
@@ -268,8 +271,18 @@ func late(d *appsv1.Deployment) bool {
 	})
 }
 
-// say reports a line when it is a new one.
+// say reports a line when it is a new one and has been true for a moment; most
+// of what a rollout goes through has not.
 func (w *waiter) say(line string) {
+	if line != w.current {
+		w.current, w.currentSince = line, time.Now()
+	}
+	if time.Since(w.currentSince) >= lookAgain/2 {
+		w.tell(line)
+	}
+}
+
+func (w *waiter) tell(line string) {
 	if line != w.told && w.report != nil {
 		w.told = line
 		w.report(line)

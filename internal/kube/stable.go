@@ -111,6 +111,9 @@ func (p *Platform) promote(ctx context.Context, live *unstructured.Unstructured,
 		if err == nil || !IsConflict(err) || try == conflictTries {
 			return err
 		}
+		if err := pause(ctx, conflictPause); err != nil {
+			return err
+		}
 		was := version(live)
 		if live, err = p.c.Get(ctx, deployments(), live.GetNamespace(), live.GetName()); err != nil {
 			return err
@@ -140,6 +143,8 @@ func (pr promotion) on(live *unstructured.Unstructured, objs objects) (*unstruct
 // checkDrift returns an error when live, which is not what it was when the
 // canary was made, is not the release either.
 func (p *Platform) checkDrift(ctx context.Context, live, next *unstructured.Unstructured) error {
+	next = next.DeepCopy()
+	next.SetResourceVersion("") // Status may change meanwhile; nothing is written.
 	would, err := p.c.Update(ctx, deployments(), next, Write{DryRun: true})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -14,8 +15,13 @@ import (
 	"github.com/headgate-dev/headgate/stages"
 )
 
-// conflictTries is how often a write is made anew on what was read anew.
-const conflictTries = 5
+// conflictTries is how often a write is made anew on what was read anew, and
+// conflictPause what lies between: controllers write a status many times while
+// a rollout goes on.
+const (
+	conflictTries = 10
+	conflictPause = 20 * time.Millisecond
+)
 
 // SetTrack makes a track run a release with so many replicas; see
 // [stages.Platform].
@@ -185,6 +191,9 @@ func (p *Platform) write(ctx context.Context, u *unstructured.Unstructured, how 
 		got, err := p.writeOnce(ctx, k, u, how)
 		if err == nil || !IsConflict(err) || try == conflictTries {
 			return got, err
+		}
+		if err := pause(ctx, conflictPause); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -93,21 +93,23 @@ func spec(t *testing.T, s *kubetest.Server) string {
 
 // setByOther gives the canary a share, in the manner of a person with kubectl.
 func setByOther(s *kubetest.Server, weight int64) {
-	s.Edit("httproutes", "shop", "user", func(u *unstructured.Unstructured) {
-		rules, _, _ := unstructured.NestedSlice(u.Object, "spec", "rules")
-		for _, r := range rules {
-			refs := r.(map[string]any)["backendRefs"].([]any)
-			for _, b := range refs {
-				switch ref := b.(map[string]any); ref["name"] {
-				case "user":
-					ref["weight"] = 100 - weight
-				case "user-canary":
-					ref["weight"] = weight
-				}
+	s.Edit("httproutes", "shop", "user", func(u *unstructured.Unstructured) { setShare(u, weight) })
+}
+
+func setShare(u *unstructured.Unstructured, weight int64) {
+	rules, _, _ := unstructured.NestedSlice(u.Object, "spec", "rules")
+	for _, r := range rules {
+		refs := r.(map[string]any)["backendRefs"].([]any)
+		for _, b := range refs {
+			switch ref := b.(map[string]any); ref["name"] {
+			case "user":
+				ref["weight"] = 100 - weight
+			case "user-canary":
+				ref["weight"] = weight
 			}
 		}
-		_ = unstructured.SetNestedSlice(u.Object, rules, "spec", "rules")
-	})
+	}
+	_ = unstructured.SetNestedSlice(u.Object, rules, "spec", "rules")
 }
 
 func TestHTTPRouteConforms(t *testing.T) {

@@ -40,8 +40,9 @@ type Settings struct {
 	Timeout time.Duration
 }
 
-// conflictTries is how often a write is made anew on what was read anew.
-const conflictTries = 8
+// conflictTries is how often a write is made anew on what was read anew; the
+// controllers of Gateways write the status at any time.
+const conflictTries = 10
 
 // HTTPRoute splits the traffic of an HTTPRoute of the Gateway API: it changes
 // the backendRefs of those rules that point at stable's Service, and nothing
