@@ -86,7 +86,8 @@ func checkImage(image string) error {
 	if strings.Contains(image, "@") || strings.Contains(image[strings.LastIndexByte(image, '/')+1:], ":") {
 		return fmt.Errorf("image %q has a tag or a digest", image)
 	}
-	if _, err := name.NewRepository(image, name.WeakValidation); err != nil {
+	// With a hyphen in front it would be an option of the tool.
+	if _, err := name.NewRepository(image, name.WeakValidation); err != nil || strings.HasPrefix(image, "-") {
 		return fmt.Errorf("%q cannot be the name of an image", image)
 	}
 	return nil
