@@ -67,7 +67,7 @@ func NewKube(client dynamic.Interface, o KubeOptions) (*Kube, error) {
 		o.History = 5
 	}
 	if o.limits == (limits{}) {
-		o.limits = limits{tail: 32 << 10, packed: 256 << 10, object: 900 << 10}
+		o.limits = limits{tail: 16 << 10, packed: 128 << 10, object: 900 << 10}
 	}
 	return &Kube{client: client, o: o, me: thisProcess()}, nil
 }
