@@ -118,11 +118,7 @@ func (w *planWriter) stage(s pipeline.StagePlan) {
 			finishing = true
 		}
 		w.write++
-		text := fmt.Sprintf("%3d. %s %s", w.write, pw.Verb, pw.Thing)
-		if pw.Summary != "" {
-			text += ": " + pw.Summary
-		}
-		w.line("  %s", text)
+		w.line("  %3d. %s", w.write, written(pw))
 		w.block("         ", pw.Diff)
 	}
 	if len(s.Plan.Writes) == 0 && s.Error == "" {
@@ -143,7 +139,19 @@ func (w *planWriter) stage(s pipeline.StagePlan) {
 	}
 }
 
-// asked says what a check would find now.
+// written says in one line what a write does; some summaries say it all.
+func written(pw pipeline.PlannedWrite) string {
+	text := pw.Verb + " " + pw.Thing.String()
+	switch {
+	case pw.Summary == "":
+		return text
+	case strings.HasPrefix(pw.Summary, pw.Verb+" "):
+		return pw.Summary
+	}
+	return text + ": " + pw.Summary
+}
+
+// asked says what a check would find now. Nothing is judged by a plan.
 func asked(m pipeline.Measurement) string {
 	text := m.Check + ": now " + m.Result
 	if m.Value != nil {
@@ -152,8 +160,11 @@ func asked(m pipeline.Measurement) string {
 	if m.Bound != "" {
 		text += " (" + m.Bound + ")"
 	}
-	if m.Outcome != pipeline.Pass && m.Reason != "" {
-		text += ", " + m.Outcome.String() + ": " + m.Reason
+	if m.Outcome == pipeline.Fail {
+		text += ", which would fail"
+	}
+	if m.Reason != "" {
+		text += ": " + m.Reason
 	}
 	return text
 }
