@@ -16,7 +16,7 @@ const format = "headgate-journal/1"
 
 // Bounds on what is read and written, in bytes.
 const (
-	maxEntry   = 8 << 20
+	maxEntry   = 4 << 20
 	maxJournal = 128 << 20
 )
 

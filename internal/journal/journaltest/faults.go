@@ -55,7 +55,7 @@ func testTooLarge(t *testing.T, p Place) {
 	j := open(t, p, run1())
 	appendAll(t, j, "a")
 	// Noise, so that no store can make it small.
-	noise := make([]byte, 9<<20)
+	noise := make([]byte, 7<<19)
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := 0; i < len(noise); i += 8 {
 		binary.NativeEndian.PutUint64(noise[i:], r.Uint64())
@@ -63,7 +63,7 @@ func testTooLarge(t *testing.T, p Place) {
 	big := event("big")
 	big.Message = base64.StdEncoding.EncodeToString(noise)
 	if err := j.Append(t.Context(), big); err == nil {
-		t.Error("an entry of 12 MiB was taken")
+		t.Error("an entry of 4.6 MiB was taken")
 	}
 	appendAll(t, j, "b")
 	closeJournal(t, j, 0)
