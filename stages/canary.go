@@ -50,7 +50,7 @@ type CanaryStage struct {
 // CanaryStep is one step of a canary.
 type CanaryStep struct {
 	Pos       source.Pos
-	SetWeight *source.Percent  `yaml:"setWeight" oneof:"step" doc:"Gives the canary this share of the traffic, after it has been given the pods for it." example:"20"`
+	SetWeight *source.Percent  `yaml:"setWeight" oneof:"step" bare:"true" doc:"Gives the canary this share of the traffic, after it has been given the pods for it." example:"20"`
 	Pause     *source.Duration `yaml:"pause" oneof:"step" doc:"Waits this long under the gate." example:"10m"`
 	Gate      source.String    `yaml:"gate" oneof:"step" doc:"Judges by another gate as well, for the time of for:."`
 	For       source.Duration  `yaml:"for" doc:"How long that gate judges."`

@@ -35,7 +35,7 @@ type FlagStage struct {
 // FlagStep is one step of a ramp.
 type FlagStep struct {
 	Pos           source.Pos
-	SetPercentage *source.Percent  `yaml:"setPercentage" oneof:"step" doc:"Switches the flag on for this share of the users." example:"5%"`
+	SetPercentage *source.Percent  `yaml:"setPercentage" oneof:"step" bare:"true" doc:"Switches the flag on for this share of the users." example:"5%"`
 	Pause         *source.Duration `yaml:"pause" oneof:"step" doc:"Waits this long under the gate." example:"10m"`
 }
 

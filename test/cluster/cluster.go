@@ -132,6 +132,7 @@ export HEADGATE_TEST_PROMETHEUS=http://%s
 export HEADGATE_TEST_REDIS=redis://:%s@%s/0
 export HEADGATE_TEST_REGISTRY=%s
 export HEADGATE_TEST_GATEWAY=http://%s
-`, c.kubeconfig(), prometheusAddress, password, redisAddress, registryAddress, gatewayAddress)
+export HEADGATE_TEST_CLUSTER=%s
+`, c.kubeconfig(), prometheusAddress, password, redisAddress, registryAddress, gatewayAddress, c.path())
 	return err
 }

@@ -35,6 +35,8 @@ gates:
     window: 10s
     scrapeInterval: 1s
     metricsGrace: 4s
+    onInconclusive: extend
+    maxExtend: 15s
     checks:
       - errorRate: {max: 5%}
       - latency: {quantile: 0.95, max: 1s}

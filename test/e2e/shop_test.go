@@ -85,7 +85,7 @@ func openShop(t *testing.T) *shop {
 	}
 	s.create(object("v1", "Namespace", "", s.ns))
 	secret := object("v1", "Secret", s.ns, "redis")
-	s.set(secret, map[string]any{"url": podRedis()}, "stringData")
+	s.set(secret, map[string]any{"url": s.podRedis()}, "stringData")
 	s.create(secret)
 	t.Cleanup(func() {
 		ns := s.client("Namespace")
@@ -94,10 +94,19 @@ func openShop(t *testing.T) *shop {
 	return s
 }
 
-// podRedis is the address of Redis as pods reach it.
-func podRedis() string {
-	if url := os.Getenv("HEADGATE_TEST_POD_REDIS"); url != "" {
-		return url
+// podRedis is the address of Redis as pods reach it: where it listens on this
+// machine's loopback, that is the node's address.
+func (s *shop) podRedis() string {
+	s.t.Helper()
+	list, err := s.client("Node").List(s.t.Context(), metav1.ListOptions{})
+	if err != nil || len(list.Items) == 0 {
+		s.t.Fatalf("list nodes: %v", err)
+	}
+	addresses, _, _ := unstructured.NestedSlice(list.Items[0].Object, "status", "addresses")
+	for _, a := range addresses {
+		if a := a.(map[string]any); a["type"] == "InternalIP" {
+			return strings.Replace(shared.redis, "127.0.0.1", a["address"].(string), 1)
+		}
 	}
 	return shared.redis
 }
@@ -139,7 +148,7 @@ func (s *shop) set(u *unstructured.Unstructured, v any, path ...string) {
 }
 
 var groups = map[string]schema.GroupKind{
-	"Namespace": {Kind: "Namespace"}, "Secret": {Kind: "Secret"}, "Service": {Kind: "Service"}, "Pod": {Kind: "Pod"}, "ConfigMap": {Kind: "ConfigMap"},
+	"Namespace": {Kind: "Namespace"}, "Node": {Kind: "Node"}, "Secret": {Kind: "Secret"}, "Service": {Kind: "Service"}, "Pod": {Kind: "Pod"}, "ConfigMap": {Kind: "ConfigMap"},
 	"Deployment": {Group: "apps", Kind: "Deployment"}, "ReplicaSet": {Group: "apps", Kind: "ReplicaSet"},
 	"HTTPRoute": {Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"},
 }
@@ -200,6 +209,9 @@ func (s *shop) await(what string, limit time.Duration, ok func() bool) {
 func (s *shop) load(c load.Config) *load.Load {
 	s.t.Helper()
 	c.URL, c.Host = shared.gateway+"/profile/{n}", s.host
+	if c.Count == 0 {
+		c.For = 5 * time.Minute // an end in any case; tests stop it themselves
+	}
 	l, err := load.Start(context.WithoutCancel(s.t.Context()), c)
 	if err != nil {
 		s.t.Fatal(err)
