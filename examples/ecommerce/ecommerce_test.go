@@ -2,6 +2,7 @@
 package ecommerce_test
 
 import (
+	"bytes"
 	"os"
 	"regexp"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/headgate-dev/headgate/flags"
+	"github.com/headgate-dev/headgate/internal/cli"
 )
 
 func read(t *testing.T, path string) string {
@@ -99,6 +101,21 @@ func TestFaultsReachTheImage(t *testing.T) {
 			if !slices.Contains(known, m[1]) {
 				t.Errorf("%s: the Dockerfile does not know %s", file, m[1])
 			}
+		}
+	}
+}
+
+func TestPipelinesAreValid(t *testing.T) {
+	for _, file := range []string{"headgate.yaml", "demo.yaml"} {
+		var out bytes.Buffer
+		code := cli.Main([]string{"validate", "--strict", file}, cli.Streams{
+			In: strings.NewReader(""), Out: &out, Err: &out,
+			LookupEnv: func(string) (string, bool) { return "", false },
+			Environ:   func() []string { return nil },
+			Exit:      func(code int) { t.Errorf("exit code %d", code) },
+		})
+		if code != 0 {
+			t.Errorf("%s: got exit code %d\n%s", file, code, out.String())
 		}
 	}
 }

@@ -46,6 +46,7 @@ func newService(version string, client *flags.Client, bad *faults) *service {
 	s.registry.MustRegister(s.requests, s.duration, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	// At 0 from the start, so that a rate sees also the first request.
+	s.duration.WithLabelValues(name, profilePath)
 	for _, status := range []string{"200", "500"} {
 		s.requests.WithLabelValues(name, profilePath, status)
 	}
