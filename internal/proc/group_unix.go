@@ -34,7 +34,7 @@ func (g group) alive() bool {
 			break
 		}
 	}
-	return !errors.Is(unix.Kill(-g.id, 0), unix.ESRCH)
+	return !errors.Is(unix.Kill(-g.id, 0), unix.ESRCH) && running(g.id)
 }
 
 func (g group) close() {}

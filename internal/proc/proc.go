@@ -66,8 +66,8 @@ func (Runner) Run(ctx context.Context, c stages.Command) error {
 	return p.wait(ctx)
 }
 
-// running is a program that was started.
-type running struct {
+// process is a program that was started.
+type process struct {
 	command stages.Command
 	cmd     *exec.Cmd
 	group   group
@@ -76,8 +76,8 @@ type running struct {
 }
 
 // start starts the program in a goroutine of its own, which waits for it.
-func start(c stages.Command) (*running, error) {
-	p := &running{command: c, ended: make(chan error, 1)}
+func start(c stages.Command) (*process, error) {
+	p := &process{command: c, ended: make(chan error, 1)}
 	p.cmd = exec.Command(c.Args[0], c.Args[1:]...)
 	p.cmd.Dir = c.Dir
 	p.cmd.Env = append(os.Environ(), c.Env...)
@@ -110,7 +110,7 @@ func start(c stages.Command) (*running, error) {
 }
 
 // wait waits for the program, its output, and the rest of its group.
-func (p *running) wait(ctx context.Context) error {
+func (p *process) wait(ctx context.Context) error {
 	defer p.group.close()
 	var err error
 	var stopped bool
@@ -131,7 +131,7 @@ func (p *running) wait(ctx context.Context) error {
 }
 
 // stop ends the group and waits for the program itself.
-func (p *running) stop() error {
+func (p *process) stop() error {
 	p.group.terminate()
 	timer := time.NewTimer(p.command.Grace)
 	defer timer.Stop()
@@ -145,7 +145,7 @@ func (p *running) stop() error {
 }
 
 // rest waits for the output that children still write, then ends them.
-func (p *running) rest(stopped bool) {
+func (p *process) rest(stopped bool) {
 	if !stopped {
 		p.streams.wait(drain)
 	}
@@ -161,8 +161,8 @@ func (p *running) rest(stopped bool) {
 }
 
 // gone waits up to d for the group to be empty and reports whether it is.
-func (p *running) gone(d time.Duration) bool {
-	for end := time.Now().Add(d); p.group.alive(); time.Sleep(5 * time.Millisecond) {
+func (p *process) gone(d time.Duration) bool {
+	for end := time.Now().Add(d); p.group.alive(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			return false
 		}
@@ -171,7 +171,7 @@ func (p *running) gone(d time.Duration) bool {
 }
 
 // result makes the error of a program that ended by itself.
-func (p *running) result(err error) error {
+func (p *process) result(err error) error {
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil // only Stdin was not read to its end
 	}

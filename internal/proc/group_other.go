@@ -11,3 +11,7 @@ import (
 func prepare(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 }
+
+// running reports whether a process of the group has not ended yet, as far as
+// is known: here those count that have ended and were not waited for.
+func running(int) bool { return true }
