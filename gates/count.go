@@ -107,15 +107,6 @@ func (t tally) judge(share, needed float64) judgement {
 	return within
 }
 
-// start is where the window begins: never before the time to be judged.
-func (l look) start(window time.Duration) time.Time {
-	start := l.at.Add(-window)
-	if start.Before(l.since) {
-		return l.since
-	}
-	return start
-}
-
 // wider returns the window to try when the first one held too few requests,
 // and 0 when there is none: all the time since the track began, up to an hour.
 // A window without any request is not widened, or a track that no longer gets

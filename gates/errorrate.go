@@ -70,7 +70,7 @@ func (e *ErrorRate) ask(ctx context.Context, l look) answer {
 // count asks for the raw samples of a window. The answer has a result only
 // when there is nothing to judge.
 func (e *ErrorRate) count(ctx context.Context, l look, failed []*labels.Matcher, window time.Duration) (answer, tally) {
-	start := l.start(window)
+	start := l.at.Add(-window)
 	selector := matchers(l.selector, e.Where.Value)
 	series, a := l.raw(ctx, e.Metric.Value, selector, start)
 	if a.result != "" {

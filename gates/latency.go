@@ -146,7 +146,7 @@ func around(bounds []bucket, limit float64) (lo, hi float64) {
 // than the first bound from the limit on are surely too slow; those longer
 // than the last bound up to it may be.
 func (c *Latency) count(ctx context.Context, l look, bounds []bucket, window time.Duration) (answer, tally, map[float64]float64) {
-	start := l.start(window)
+	start := l.at.Add(-window)
 	lo, hi := around(bounds, c.limit())
 	selector := matchers(l.selector, c.Where.Value)
 	if series := total(bounds); series > manySeries {

@@ -84,8 +84,8 @@ func TestNothingAnswers(t *testing.T) {
 				w := gate(t, `[{`+c.check+`}]`).Watch(gates.Providers{Metrics: hangs{}, HTTP: hangs{}, Commands: hangs{}}, gates.Target{})
 				began := time.Now()
 				v := w.Look(t.Context(), began)
-				if got := v.Evidence[0].Result; got != string(c.want) {
-					t.Errorf("got %s, want %s: %s", got, c.want, v.Reason)
+				if got := v.Evidence[0].Result; got != string(c.want) || !strings.HasSuffix(v.Reason, "within "+c.after.String()) {
+					t.Errorf("got %s, want %s within %s: %s", got, c.want, c.after, v.Reason)
 				}
 				if took := time.Since(began); took != c.after {
 					t.Errorf("took %s, want %s", took, c.after)
