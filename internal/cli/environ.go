@@ -19,11 +19,14 @@ func envName(flag string) string {
 
 // fromEnvironment gives every flag that is not on the command line the value
 // of its variable. A flag that can be given several times takes one value
-// from each line.
-func (a *app) fromEnvironment(cmd *cobra.Command) error {
+// from each line. A file among args is stronger than HEADGATE_FILE.
+func (a *app) fromEnvironment(cmd *cobra.Command, args []string) error {
 	var wrong error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		value, ok := a.LookupEnv(envName(f.Name))
+		if f.Name == "file" && len(args) > 0 {
+			return
+		}
 		if f.Changed || !ok || value == "" || wrong != nil || !hasTwin(f) {
 			return
 		}

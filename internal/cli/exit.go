@@ -10,8 +10,12 @@ import (
 	"github.com/headgate-dev/headgate/pipeline/source"
 )
 
-// ended is how a command returns an ending that has been reported already.
-type ended struct{ ending pipeline.Ending }
+// ended is how a command returns an ending of which people have been told.
+type ended struct {
+	ending pipeline.Ending
+	// reported says that the CI's outputs have been set, too.
+	reported bool
+}
 
 func (e ended) Error() string { return e.ending.String() }
 
@@ -20,7 +24,7 @@ func end(e pipeline.Ending) error {
 	if e == pipeline.Delivered {
 		return nil
 	}
-	return ended{e}
+	return ended{ending: e}
 }
 
 // usageError is a mistake on the command line.
@@ -71,10 +75,14 @@ func ending(err error) pipeline.Ending {
 func (a *app) report(err error) int {
 	code := int(a.interruption.correct(ending(err)))
 	var done ended
-	if err == nil || errors.As(err, &done) {
+	told := errors.As(err, &done)
+	if err == nil || done.reported {
 		return code
 	}
 	a.outputs(code, err)
+	if told {
+		return code
+	}
 	var file *fileError
 	if errors.As(err, &file) {
 		a.problems(file.file, file.problems)

@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"slices"
 
+	"github.com/headgate-dev/headgate/internal/report"
 	"github.com/headgate-dev/headgate/pipeline"
 	"github.com/spf13/cobra"
 )
@@ -67,10 +70,23 @@ func (a *app) plan(ctx context.Context, o planOptions) error {
 	} else {
 		err = view.write(a.Out)
 	}
-	if err != nil {
+	if err = errors.Join(err, a.summarize(view)); err != nil {
 		return err
 	}
 	return end(planEnding(view, o))
+}
+
+// summarize puts a plan into the job summary of GitHub Actions.
+func (a *app) summarize(v planView) error {
+	path := a.Getenv("GITHUB_STEP_SUMMARY")
+	if path == "" || a.Getenv("GITHUB_ACTIONS") != "true" {
+		return nil
+	}
+	var text bytes.Buffer
+	if err := v.write(&text); err != nil {
+		return err
+	}
+	return report.AppendSummary(path, "Plan of "+v.Pipeline, a.redactor.String(text.String()))
 }
 
 // planner is a runner that is only asked what it would do.

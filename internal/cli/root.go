@@ -33,8 +33,8 @@ Exit codes:
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		Args:              noCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.fromEnvironment(cmd); err != nil {
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.fromEnvironment(cmd, args); err != nil {
 				return err
 			}
 			return oneOf("color", a.color, "auto", "always", "never")

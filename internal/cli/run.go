@@ -164,5 +164,8 @@ func (a *app) drive(ctx context.Context, d driven) error {
 	d.runner.Sinks = []pipeline.Sink{a.interruption.sink(reports)}
 	result := d.do(d.runner, ctx)
 	a.closeReporters(reports)
-	return end(result.Ending)
+	if result.Ending == pipeline.Delivered {
+		return nil
+	}
+	return ended{ending: result.Ending, reported: true}
 }

@@ -51,7 +51,6 @@ type printer struct {
 	timer  *time.Timer
 	last   time.Time // the time of the last event
 	at     time.Time // when it came, by the clock of this process
-	since  time.Time // when what is waited for began, by the same
 	closed bool
 	err    error
 }
@@ -62,7 +61,6 @@ func (p *printer) heard(e pipeline.Event) {
 	if p.Heartbeat <= 0 {
 		return
 	}
-	p.since = p.at
 	if p.timer == nil {
 		p.timer = time.AfterFunc(p.Heartbeat, p.beat)
 		return
@@ -74,6 +72,10 @@ func (p *printer) heartbeat() {
 	if p.closed {
 		return
 	}
+	silence := time.Since(p.at)
+	if silence < p.Heartbeat {
+		return // an event came in the same moment and has put it off
+	}
 	p.timer.Reset(p.Heartbeat)
 	what := p.waiting
 	if what == "" && p.stage != "" {
@@ -82,9 +84,8 @@ func (p *printer) heartbeat() {
 	if what == "" {
 		return
 	}
-	silence := time.Since(p.since)
 	text := prefix(clean(p.stage), ": ") + "still " + what + " (" + took(silence) + " without news)"
-	p.write(offset(p.last.Add(time.Since(p.at)).Sub(p.start)), line{text: text, tone: quiet})
+	p.write(offset(p.last.Add(silence).Sub(p.start)), line{text: text, tone: quiet})
 }
 
 func (p *printer) lines(e pipeline.Event, lines []line) {

@@ -3,6 +3,7 @@ package report_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -216,4 +217,34 @@ func TestEveryEventTypeAndEndingHasWords(t *testing.T) {
 			t.Errorf("no words for %d", e)
 		}
 	}
+}
+
+// No bytes make reading panic, and what is read can be written again.
+func FuzzRead(f *testing.F) {
+	b, err := os.ReadFile("testdata/rolled-back.jsonl")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte("{\"type\":\"judged\",\"verdict\":{\"outcome\":\"pass\"}}\n{"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var plain, lines bytes.Buffer
+		r := report.NewPlain(report.Options{Out: &plain})
+		s := report.NewSummary(report.Options{Out: &plain})
+		j := report.NewJSONLines(&lines)
+		n := 0
+		_ = report.Read(bytes.NewReader(text), func(e pipeline.Event) { // an error is as good as events
+			n++
+			r.Handle(e)
+			s.Handle(e)
+			j.Handle(e)
+		})
+		if err := errors.Join(r.Close(), s.Close(), j.Close()); err != nil {
+			return // such as a time that JSON cannot hold
+		}
+		again := 0
+		if err := report.Read(&lines, func(pipeline.Event) { again++ }); err != nil || again != n {
+			t.Errorf("%d events became %d: %v", n, again, err)
+		}
+	})
 }

@@ -216,12 +216,7 @@ func (a *account) writeNotes(b *strings.Builder) {
 	}
 	list(b, "Warnings", warnings)
 	for _, e := range a.evidence {
-		text := cut(strings.Join(cleanLines(e.text), "\n"), maxEvidence)
-		fence := "```"
-		for strings.Contains(text, fence) {
-			fence += "`"
-		}
-		fmt.Fprintf(b, "<details><summary>Evidence: %s</summary>\n\n%stext\n%s\n%s\n\n</details>\n\n", md(e.stage), fence, text, fence)
+		fmt.Fprintf(b, "<details><summary>Evidence: %s</summary>\n\n%s\n</details>\n\n", md(e.stage), fenced("text", cut(e.text, maxEvidence)))
 	}
 }
 
@@ -264,6 +259,22 @@ func (t *table) end() {
 		fmt.Fprintf(t.b, "\n%d more are left out.\n", t.rows-maxRows)
 	}
 	t.b.WriteString("\n")
+}
+
+// fenced returns a text that is shown as it is.
+func fenced(language, text string) string {
+	text = strings.Join(cleanLines(text), "\n")
+	fence := "```"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
+	return fence + language + "\n" + text + "\n" + fence + "\n"
+}
+
+// AppendSummary adds a text, such as a plan with its differences, to the job
+// summary in the file that GITHUB_STEP_SUMMARY names.
+func AppendSummary(path, title, text string) error {
+	return appendFile(path, "## "+md(title)+"\n\n"+fenced("diff", cut(text, maxSummary)))
 }
 
 // markup is what means something in GitHub's Markdown and in HTML.
