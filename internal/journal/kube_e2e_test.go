@@ -89,7 +89,7 @@ func TestKubeOnACluster(t *testing.T) {
 			Store: func() pipeline.Store {
 				c, cut := cluster(t)
 				cuts = append(cuts, cut)
-				k, err := journal.NewKube(c, journal.KubeOptions{Namespace: ns, Pipeline: name, Lease: 3 * time.Second})
+				k, err := journal.NewKube(c, journal.KubeOptions{Namespace: ns, Pipeline: name, Lease: 5 * time.Second})
 				must(t, err)
 				return k
 			},
