@@ -17,6 +17,12 @@ const masked = "***"
 // is concerned with is left out, and values of Secrets are masked.
 func Diff(before, after *unstructured.Unstructured) string {
 	a, b := readable(before), readable(after)
+	if before == nil { // A dry run gives an address that the write will not.
+		unstructured.RemoveNestedField(b, "spec", "clusterIPs")
+		if ip, _, _ := unstructured.NestedString(b, "spec", "clusterIP"); ip != "None" {
+			unstructured.RemoveNestedField(b, "spec", "clusterIP")
+		}
+	}
 	maskSecrets(a, b)
 	d := difflib.UnifiedDiff{A: lines(a), B: lines(b), FromFile: "now", ToFile: "after", Context: 3}
 	if a == nil {

@@ -100,7 +100,7 @@ func (p *Platform) tell(ctx context.Context, b *strings.Builder, o observed, pod
 	}
 	b.WriteByte('\n')
 	for _, cs := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		fmt.Fprintf(b, "  container %s (%s): %s, %d restarts\n", cs.Name, cs.Image, stateOf(cs), cs.RestartCount)
+		fmt.Fprintf(b, "  container %s (%s): %s, %d restarts\n", cs.Name, imageOf(pod, cs), stateOf(cs), cs.RestartCount)
 	}
 	var about []corev1.Event
 	for _, e := range o.events {
@@ -126,6 +126,17 @@ func (p *Platform) tell(ctx context.Context, b *strings.Builder, o observed, pod
 			fmt.Fprintf(b, "    %s\n", l)
 		}
 	}
+}
+
+// imageOf is the image as the specification has it; the status of a running
+// container may only say what the node calls it.
+func imageOf(pod corev1.Pod, cs corev1.ContainerStatus) string {
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		if c.Name == cs.Name {
+			return c.Image
+		}
+	}
+	return cs.Image
 }
 
 // stateOf says what a container does and how it ended the last time.

@@ -215,23 +215,26 @@ func probeBudget(spec corev1.PodSpec) time.Duration {
 	for _, c := range spec.Containers {
 		var d time.Duration
 		if s := c.StartupProbe; s != nil {
-			d += seconds(s.InitialDelaySeconds, 0) + seconds(s.FailureThreshold, 3)*seconds(s.PeriodSeconds, 10)/time.Second + seconds(s.TimeoutSeconds, 1)
+			d += seconds(s.InitialDelaySeconds, 0) + number(s.FailureThreshold, 3)*seconds(s.PeriodSeconds, 10) + seconds(s.TimeoutSeconds, 1)
 		}
 		if r := c.ReadinessProbe; r != nil {
-			d += seconds(r.InitialDelaySeconds, 0) + seconds(r.SuccessThreshold, 1)*seconds(r.PeriodSeconds, 10)/time.Second + seconds(r.TimeoutSeconds, 1)
+			d += seconds(r.InitialDelaySeconds, 0) + number(r.SuccessThreshold, 1)*seconds(r.PeriodSeconds, 10) + seconds(r.TimeoutSeconds, 1)
 		}
 		most = max(most, d)
 	}
 	return most
 }
 
-// seconds turns a field of a probe, 0 meaning its default, into a duration.
-func seconds(n, def int32) time.Duration {
+// number is a field of a probe, 0 meaning its default.
+func number(n, def int32) time.Duration {
 	if n == 0 {
 		n = def
 	}
-	return time.Duration(n) * time.Second
+	return time.Duration(n)
 }
+
+// seconds is [number] for a field that counts seconds.
+func seconds(n, def int32) time.Duration { return number(n, def) * time.Second }
 
 func owned(refs []metav1.OwnerReference, by types.UID) bool {
 	return slices.ContainsFunc(refs, func(r metav1.OwnerReference) bool { return r.UID == by })

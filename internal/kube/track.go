@@ -120,7 +120,9 @@ func (p *Platform) theirServices(ctx context.Context, ns string) ([]*unstructure
 	}
 	var out []*unstructured.Unstructured
 	for i := range l.Items {
-		if u := &l.Items[i]; !ours(u) {
+		// The Services of tracks carry a label. Those that a first deployment
+		// created are the user's, although Headgate made them.
+		if u := &l.Items[i]; u.GetLabels()[TrackLabel] != stages.Canary {
 			u.SetAPIVersion("v1") // Items of a list may come without.
 			u.SetKind("Service")
 			out = append(out, u)
