@@ -3,7 +3,6 @@ package stages
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/headgate-dev/headgate/gates"
 	"github.com/headgate-dev/headgate/pipeline"
@@ -15,7 +14,6 @@ type watching struct {
 	scope *pipeline.Scope
 	gate  *gates.Gate
 	watch *gates.Watch
-	since time.Time // when the track began to get traffic
 }
 
 // startWatch prepares a watch of a track that began to get traffic at since.
@@ -34,7 +32,7 @@ func (p *Parts) startWatch(s *pipeline.Scope, name string, target gates.Target) 
 func (p *Parts) watchGate(s *pipeline.Scope, gate *gates.Gate, target gates.Target) *watching {
 	providers := p.Gates
 	providers.Text = s.Text
-	return &watching{scope: s, gate: gate, watch: gate.Watch(providers, target), since: target.Since}
+	return &watching{scope: s, gate: gate, watch: gate.Watch(providers, target)}
 }
 
 // beside does work while the gate looks, and ends it when the gate fails.
@@ -48,24 +46,14 @@ func (w *watching) beside(ctx context.Context, work func(ctx context.Context) er
 	return w.scope.While(ctx, look, work)
 }
 
-// scrapesToJudge is how many scrapes a track must have had traffic for before
-// a gate can tell anything: the four of its window, and one for the answer to
-// arrive.
-const scrapesToJudge = 5
-
 // ready returns when the gate allows going on, that is, when it was shown
-// that all is well, and fails when that cannot be shown in time. A track that
-// is too young to be judged is waited for first.
+// that all is well, and fails when that cannot be shown in time.
 func (w *watching) ready(ctx context.Context) error {
 	if w.watch == nil {
 		return nil
 	}
-	age := w.scope.Now().Sub(w.since.Add(w.gate.Warmup.Value))
-	if early := scrapesToJudge*w.gate.ScrapeInterval.Value - age; early > 0 {
-		w.scope.Progress("gate %s waits %s for the first scrapes", w.gate.Name(), early.Round(time.Second/10))
-		if err := w.scope.Sleep(ctx, early); err != nil {
-			return err
-		}
+	if ok, reason := w.watch.Ready(); !ok {
+		w.scope.Progress("waiting for gate %s: %s", w.gate.Name(), reason)
 	}
 	v, err := w.watch.Settle(ctx, w.scope.Clock(), w.emit)
 	if err != nil {

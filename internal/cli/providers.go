@@ -3,28 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
-	"time"
 
 	"github.com/headgate-dev/headgate/gates"
 	"github.com/headgate-dev/headgate/stages"
 )
-
-// httpTimeout bounds a request of an http check, whatever the check says.
-const httpTimeout = 30 * time.Second
-
-// sameHost lets a check follow redirects on the host that it asked, and no
-// others: what answers elsewhere says nothing about the release.
-func sameHost(req *http.Request, via []*http.Request) error {
-	if len(via) >= 5 {
-		return errors.New("more than 5 redirects")
-	}
-	if req.URL.Host != via[0].URL.Host {
-		return fmt.Errorf("redirected to another host, %s", req.URL.Host)
-	}
-	return nil
-}
 
 // maxScriptOutput is how much of the end of a check's output is kept.
 const maxScriptOutput = 4 << 10

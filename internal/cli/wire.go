@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/headgate-dev/headgate/gates"
 	"github.com/headgate-dev/headgate/internal/flagstore"
 	"github.com/headgate-dev/headgate/internal/journal"
 	"github.com/headgate-dev/headgate/internal/kube"
@@ -63,7 +63,7 @@ func (w *wiring) connect(p *pipeline.Pipeline, v pipeline.Values, o worldOptions
 	w.parts.Commands = proc.Runner{}
 	w.parts.Registry = &registry.Client{}
 	w.parts.Manifests = manifests.Read
-	w.parts.Gates.HTTP = &http.Client{Timeout: httpTimeout, CheckRedirect: sameHost}
+	w.parts.Gates.HTTP = gates.NewHTTPClient()
 	w.parts.Gates.Commands = scripts{w.parts.Commands}
 	text := func(t source.Template) (string, error) { return p.Text(t, v) }
 	if s, ok := pipeline.SectionOf[*prom.Section](p, prom.Key); ok {
