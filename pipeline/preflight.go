@@ -13,7 +13,10 @@ func (x *execution) preflight(ctx context.Context, stages []*Stage) (result Resu
 	var bad []string
 	for _, f := range findings {
 		if f.Warning {
-			x.tell(Event{Type: Warned, Message: f.Message})
+			if !x.warned[f.Message] { // it is asked twice
+				x.warned[f.Message] = true
+				x.tell(Event{Type: Warned, Message: f.Message})
+			}
 			continue
 		}
 		bad = append(bad, f.Message)

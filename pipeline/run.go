@@ -61,7 +61,8 @@ type execution struct {
 	journal Journal
 	resumed bool
 	// begun says that this run's own RunStarted was recorded.
-	begun bool
+	begun  bool
+	warned map[string]bool // what a preflight has warned of already
 
 	mu     sync.Mutex // guards what follows, and state
 	early  []Event    // durable events from before the journal was opened
@@ -74,7 +75,7 @@ type execution struct {
 }
 
 func (r *Runner) execution() *execution {
-	return &execution{Runner: r, state: &State{}, ended: make(chan struct{})}
+	return &execution{Runner: r, state: &State{}, ended: make(chan struct{}), warned: map[string]bool{}}
 }
 
 // Run runs the pipeline to its end, resuming or putting back an unfinished
