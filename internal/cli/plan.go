@@ -65,6 +65,7 @@ func (a *app) plan(ctx context.Context, o planOptions) error {
 	}
 	view := newPlanView(l.pipeline, stages, findings)
 	view.Offline = o.offline
+	view.Totals.Permissions = append(view.Totals.Permissions, l.wire.journalPermissions(o.worldOptions)...)
 	if o.json {
 		err = a.printJSON(view)
 	} else {

@@ -61,3 +61,15 @@ func TestPlanWithoutBoundSaysSo(t *testing.T) {
 	}
 	golden.Equal(t, "plan-unbounded.txt", out.Bytes())
 }
+
+func TestPlanSaysAFindingOnce(t *testing.T) {
+	var out bytes.Buffer
+	p := &pipeline.Pipeline{Name: "p", File: source.File{Name: "f"}}
+	f := pipeline.Finding{Message: "gate slo: no series", Warning: true}
+	if err := cli.WritePlan(&out, p, nil, []pipeline.Finding{f, f}); err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(out.Bytes(), []byte("no series")); n != 1 {
+		t.Errorf("it is said %d times:\n%s", n, out.String())
+	}
+}

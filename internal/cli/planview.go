@@ -35,7 +35,12 @@ type totals struct {
 }
 
 func newPlanView(p *pipeline.Pipeline, stages []pipeline.StagePlan, findings []pipeline.Finding) planView {
-	v := planView{Pipeline: p.Name, File: p.File.Name, Stages: stages, Findings: findings}
+	v := planView{Pipeline: p.Name, File: p.File.Name, Stages: stages}
+	for _, f := range findings {
+		if !slices.Contains(v.Findings, f) { // stages that share a gate find the same
+			v.Findings = append(v.Findings, f)
+		}
+	}
 	v.Totals = total(stages)
 	return v
 }

@@ -148,6 +148,22 @@ func (w *wiring) kube(p *pipeline.Pipeline, o worldOptions) (*kube.Cluster, erro
 	return c, nil
 }
 
+// journalPermissions are what the journal needs of the cluster, where it is
+// kept there.
+func (w *wiring) journalPermissions(o worldOptions) []string {
+	kind, _, err := o.journalKind()
+	if err != nil || w.cluster == nil || kind != "auto" && kind != "cluster" {
+		return nil
+	}
+	var all []string
+	for _, resource := range []string{"leases.coordination.k8s.io", "secrets"} {
+		for _, verb := range []string{"create", "delete", "get", "update"} {
+			all = append(all, verb+" "+resource+" in "+w.cluster.Namespace()+", for the journal")
+		}
+	}
+	return all
+}
+
 // store returns where the pipeline's journal is kept.
 func (w *wiring) store(p *pipeline.Pipeline, o worldOptions) (pipeline.Store, error) {
 	kind, folder, err := o.journalKind()

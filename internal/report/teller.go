@@ -233,10 +233,16 @@ func (t *teller) ended(e pipeline.Event) []line {
 	return lines
 }
 
-// errorsOf returns the findings that stop a run; warnings are told as they
+// errorsOf returns the findings that stop a run, each once; warnings are told as they
 // are found.
 func errorsOf(all []pipeline.Finding) []pipeline.Finding {
-	return slices.DeleteFunc(slices.Clone(all), func(f pipeline.Finding) bool { return f.Warning })
+	var out []pipeline.Finding
+	for _, f := range all {
+		if !f.Warning && !slices.Contains(out, f) { // stages that share a gate find the same
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // findingText says in one line what a preflight found.
