@@ -109,8 +109,28 @@ func (c *Cluster) may(ctx context.Context, w Permission) (bool, error) {
 	return allowed, err
 }
 
-// rules writes permissions as the rules of a Role, shortest first.
-func rules(ps []Permission) string {
+// Together writes permissions as one line, those for the same resource as one:
+// "create, update services in shop; get pods/log in shop".
+func Together(ps []Permission) string {
+	verbs := map[string][]string{}
+	var order []string
+	for _, p := range ps {
+		verb := p.Verb
+		p.Verb = ""
+		k := strings.TrimSpace(p.String())
+		if !slices.Contains(order, k) {
+			order = append(order, k)
+		}
+		verbs[k] = append(verbs[k], verb)
+	}
+	for i, k := range order {
+		order[i] = strings.Join(verbs[k], ", ") + " " + k
+	}
+	return strings.Join(order, "; ")
+}
+
+// Rules writes permissions as the rules of a Role.
+func Rules(ps []Permission) string {
 	verbs := map[string][]string{}
 	var order []string
 	for _, p := range ps {

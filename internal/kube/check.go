@@ -80,12 +80,10 @@ func (k *checking) access(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	var names []string
 	for _, m := range missing {
-		names = append(names, m.String())
 		k.blind = k.blind || m.Verb != "watch" && m.Subresource == "" && slices.Contains([]string{"get", "list"}, m.Verb)
 	}
-	k.fail("give the account a Role with these rules: "+rules(missing), "the account may not %s", strings.Join(names, ", "))
+	k.fail("give the account a Role with these rules: "+Rules(missing), "the account may not %s", Together(missing))
 	return nil
 }
 
@@ -127,6 +125,11 @@ func (k *checking) deployment(ctx context.Context) error {
 		}
 	}
 	track := stages.Track{Workload: w, Name: stages.Canary}
+	if err := k.leftovers(ctx, track); err != nil {
+		return err
+	}
+	// A Service in the way of the canary's own has been reported.
+	svcs = slices.DeleteFunc(svcs, func(u *unstructured.Unstructured) bool { return u.GetName() == trackName(track) })
 	plan, err := buildCanary(base, svcs, track, wantedReplicas(d))
 	if err != nil {
 		k.fail("give the Deployment a label of its own, and name it in its selector and in its Service's", "%s", err)
@@ -137,9 +140,6 @@ func (k *checking) deployment(ctx context.Context) error {
 	}
 	if live == nil {
 		return nil
-	}
-	if err := k.leftovers(ctx, track); err != nil {
-		return err
 	}
 	return k.around(ctx, d, plan)
 }

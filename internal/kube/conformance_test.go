@@ -64,7 +64,7 @@ func fate(image string) kubetest.Fate {
 func TestPlatformConforms(t *testing.T) {
 	portstest.Platform(t, func(t *testing.T) portstest.PlatformFixture {
 		s, c := kubetest.New(t, objects(t, "user")...)
-		s.Fate = fate
+		s.With(func() { s.Fate = fate })
 		var first []json.RawMessage
 		for _, u := range append(objects(t, "fresh"), kubetest.Objects(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: fresh-config}, data: {a: b}}")...) {
 			b, err := u.MarshalJSON()
@@ -107,7 +107,7 @@ func bubble(t *testing.T, test func(t *testing.T, s *kubetest.Server, p *kube.Pl
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s, c := kubetest.New(t, objects(t, "user")...)
-		s.Fate = fate
+		s.With(func() { s.Fate = fate })
 		test(t, s, c.Platform(kube.Settings{}))
 	})
 }
@@ -134,7 +134,7 @@ func TestNotReadySaysWhyAndWhen(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.image, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *kubetest.Server, p *kube.Platform) {
-				s.Log = "starting\npanic: no database\n"
+				s.With(func() { s.Log = "starting\npanic: no database\n" })
 				if err := p.SetTrack(t.Context(), canary, release(c.image), 1); err != nil {
 					t.Fatal(err)
 				}

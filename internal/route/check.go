@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,11 +24,7 @@ func (r *HTTPRoute) Check(ctx context.Context, c stages.RolloutCheck) ([]pipelin
 		return nil, wrap("check "+r.Name(), err)
 	}
 	if len(missing) > 0 {
-		var all []string
-		for _, m := range missing {
-			all = append(all, m.String())
-		}
-		k.fail("give the account a Role that allows it", "the account may not %s", strings.Join(all, ", "))
+		k.fail("give the account a Role with these rules: "+kube.Rules(missing), "the account may not %s", kube.Together(missing))
 		return k.found, nil
 	}
 	u, err := r.get(ctx)

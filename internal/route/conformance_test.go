@@ -164,7 +164,7 @@ func TestWriteWaitsForTheController(t *testing.T) {
 		t.Run(fmt.Sprintf("quiet=%v", quiet), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, r := newWorld(t, plainRules)
-				s.Quiet = quiet
+				s.With(func() { s.Quiet = quiet })
 				began := time.Now()
 				if err := r.SetWeight(t.Context(), 0, 20); err != nil {
 					t.Fatal(err)
@@ -194,11 +194,13 @@ func TestUnresolvedBackendIsAnError(t *testing.T) {
 func TestConflictIsTriedAgainAndDriftIsNot(t *testing.T) {
 	s, r := newWorld(t, plainRules)
 	n := 0
-	s.Before = func(verb, path string) {
-		if n++; n == 1 { // Faster than us, in a part that is not ours.
-			s.Edit("httproutes", "shop", "user", func(u *unstructured.Unstructured) { u.SetLabels(map[string]string{"a": "b"}) })
+	s.With(func() {
+		s.Before = func(verb, path string) {
+			if n++; n == 1 { // Faster than us, in a part that is not ours.
+				s.Edit("httproutes", "shop", "user", func(u *unstructured.Unstructured) { u.SetLabels(map[string]string{"a": "b"}) })
+			}
 		}
-	}
+	})
 	if err := r.SetWeight(t.Context(), 0, 20); err != nil {
 		t.Fatal(err)
 	}
@@ -206,11 +208,13 @@ func TestConflictIsTriedAgainAndDriftIsNot(t *testing.T) {
 		t.Errorf("%d writes were tried, want 2", n)
 	}
 	n = 0
-	s.Before = func(verb, path string) {
-		if n++; n == 1 {
-			setByOther(s, 77)
+	s.With(func() {
+		s.Before = func(verb, path string) {
+			if n++; n == 1 {
+				setByOther(s, 77)
+			}
 		}
-	}
+	})
 	err := r.SetWeight(t.Context(), 20, 40)
 	if err == nil || !strings.Contains(err.Error(), "it is 77%, where this run left 20%") {
 		t.Errorf("got %v, want the drift", err)
@@ -292,11 +296,13 @@ func TestCheckFindsEverythingAtOnce(t *testing.T) {
 	if got := check(); got != "" {
 		t.Errorf("a good route has findings:\n%s", got)
 	}
-	s.Denied = func(verb, resource string) bool { return resource == "httproutes" && verb != "get" }
-	if got := check(); !strings.Contains(got, "may not list httproutes.gateway.networking.k8s.io in shop, watch") {
+	s.With(func() {
+		s.Denied = func(verb, resource string) bool { return resource == "httproutes" && verb != "get" }
+	})
+	if got := check(); !strings.Contains(got, "may not list, watch, update httproutes.gateway.networking.k8s.io in shop") {
 		t.Errorf("missing permissions are not all named:\n%s", got)
 	}
-	s.Denied = nil
+	s.With(func() { s.Denied = nil })
 	setByOtherWithCanary(s)
 	if got := check(); !strings.Contains(got, "gives") {
 		t.Errorf("a left-over canary is not found:\n%s", got)

@@ -58,6 +58,7 @@ func Platform(t *testing.T, newFixture func(t *testing.T) PlatformFixture) {
 		{"PromotionReplacesStable", platformCase.promote},
 		{"PromotionKeepsTheNumberOfPods", platformCase.promoteKeepsSize},
 		{"FirstDeploymentIsMadeAndTakenAway", platformCase.first},
+		{"FirstDeploymentIsFollowedByACanary", platformCase.firstThenCanary},
 		{"RemovingStableSparesWhatWasThere", platformCase.removeForeign},
 		{"TracksHaveDifferentSelectors", platformCase.selectors},
 		{"EndedContextChangesNothing", platformCase.cancelled},
@@ -279,6 +280,27 @@ func (c platformCase) first() {
 	c.remove(stable, false)
 	c.soon("after a first deployment was taken away", before)
 	c.remove(stable, false)
+}
+
+// firstThenCanary is the second release of a workload that headgate made.
+func (c platformCase) firstThenCanary() {
+	stable := stages.Track{Workload: c.Missing, Name: stages.Stable}
+	canary := stages.Track{Workload: c.Missing, Name: stages.Canary}
+	c.set(stable, c.First, 1)
+	c.ready(stable, 1)
+	next := stages.Release{Image: c.Old.Image, Run: c.Old.Run}
+	c.set(canary, next, 1)
+	c.ready(canary, 1)
+	c.runs(stable, c.First.Image, 1)
+	c.set(stable, next, -1)
+	c.ready(stable, 1)
+	c.remove(canary, false)
+	c.runs(stable, next.Image, 1)
+	// It is the user's now.
+	if err := c.Platform.RemoveTrack(c.ctx, stable, false); err == nil {
+		c.t.Error("RemoveTrack removes a workload that another run has released to, want an error")
+	}
+	c.runs(stable, next.Image, 1)
 }
 
 func (c platformCase) removeForeign() {

@@ -29,7 +29,7 @@ import (
 	"github.com/headgate-dev/headgate/internal/kube"
 )
 
-// Server is the API.
+// Server is the API. Its exported fields are changed in [Server.With].
 type Server struct {
 	// Fate says what becomes of pods with an image; nil means [Fine].
 	Fate func(image string) Fate
@@ -79,6 +79,13 @@ func New(t *testing.T, objects ...*unstructured.Unstructured) (*Server, *kube.Cl
 		t.Fatal(err)
 	}
 	return s, kube.NewFrom(dyn, raw, "shop")
+}
+
+// With changes the exported fields while nothing reads them.
+func (s *Server) With(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
 }
 
 // Put stores an object as somebody else's write, whatever is there.
@@ -140,11 +147,14 @@ func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return s.reply(r, http.StatusBadRequest, status(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())), nil
 	}
+	s.mu.Lock()
+	log, before := s.Log, s.Before
+	s.mu.Unlock()
 	if req.sub == "log" {
-		return text(r, s.Log), nil
+		return text(r, log), nil
 	}
-	if r.Method != http.MethodGet && s.Before != nil && req.resource != "selfsubjectaccessreviews" {
-		s.Before(r.Method, r.URL.Path)
+	if r.Method != http.MethodGet && before != nil && req.resource != "selfsubjectaccessreviews" {
+		before(r.Method, r.URL.Path)
 	}
 	if req.watch {
 		return s.serveWatch(r, req), nil
