@@ -184,6 +184,7 @@ func TestUnresolvedBackendIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, r := newWorld(t, plainRules)
 		s.Remove("services", "shop", "user-canary")
+		time.Sleep(time.Second) // The route as it was has been accepted.
 		err := r.SetWeight(t.Context(), 0, 20)
 		if err == nil || !strings.Contains(err.Error(), "Service user-canary not found") {
 			t.Errorf("got %v, want the controller's reason", err)
@@ -245,6 +246,33 @@ func TestSnapshotIsEnoughToRestore(t *testing.T) {
 	}
 	if got := spec(t, s); got != before {
 		t.Errorf("the route is\n%s\nwant\n%s", got, before)
+	}
+}
+
+func TestRulesThatLookAlikeAreNotMixedUp(t *testing.T) {
+	s, r := newWorld(t, `
+  - backendRefs: [{name: user, port: 80, weight: 3}]
+  - backendRefs: [{name: user, port: 80, weight: 5}]
+`)
+	before := spec(t, s)
+	was, err := r.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.SetWeight(t.Context(), 0, 60); err != nil {
+		t.Fatal(err)
+	}
+	s.Edit("httproutes", "shop", "user", func(u *unstructured.Unstructured) { // The first rule is no longer what it was.
+		rules, _, _ := unstructured.NestedSlice(u.Object, "spec", "rules")
+		rules[0].(map[string]any)["name"] = "first"
+		_ = unstructured.SetNestedSlice(u.Object, rules, "spec", "rules")
+	})
+	if err := r.Restore(t.Context(), was); err != nil {
+		t.Fatal(err)
+	}
+	want := strings.NewReplacer("weight: 3", "weight: 100\n  name: first").Replace(before)
+	if got := spec(t, s); got != want {
+		t.Errorf("the route is\n%s\nwant\n%s", got, want)
 	}
 }
 
