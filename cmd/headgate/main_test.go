@@ -27,6 +27,8 @@ func TestCommandLine(t *testing.T) {
 			for _, name := range []string{"CI", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL", "NO_COLOR", "FORCE_COLOR", "KUBECONFIG"} {
 				e.Setenv(name, "")
 			}
+			// The race detector waits for a second at the end of a process.
+			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("GIT_CEILING_DIRECTORIES", e.WorkDir)
 			return nil
