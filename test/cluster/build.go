@@ -53,6 +53,7 @@ func sources() []source {
 		},
 		// Apart from the rest, whose linking takes a while, and after it, when all but itself is compiled.
 		{name: "removepods", dir: "parts/kubernetes", packages: []string{"./removepods"}, inputs: []string{"removepods/*.go"}, cold: "seconds"},
+		{name: "kubectl", dir: "parts/kubectl", packages: []string{"k8s.io/kubernetes/cmd/kubectl"}, cold: "a minute"},
 		{name: "coredns", dir: "parts/coredns", packages: []string{"github.com/coredns/coredns"}, cold: "about three minutes"},
 		{name: "traefik", dir: "parts/traefik", packages: []string{"github.com/traefik/traefik/v3/cmd/traefik"}, cold: "about five minutes"},
 		{name: "argorollouts", dir: "parts/argorollouts", packages: []string{"github.com/argoproj/argo-rollouts/cmd/rollouts-controller"}, onDemand: true, cold: "about three minutes"},

@@ -127,12 +127,17 @@ func (c *cluster) env(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("print environment: the cluster is not up: %w", err)
 	}
+	programs, err := c.programs()
+	if err != nil {
+		return fmt.Errorf("print environment: %w", err)
+	}
 	_, err = fmt.Fprintf(w, `export KUBECONFIG=%s
 export HEADGATE_TEST_PROMETHEUS=http://%s
 export HEADGATE_TEST_REDIS=redis://:%s@%s/0
 export HEADGATE_TEST_REGISTRY=%s
 export HEADGATE_TEST_GATEWAY=http://%s
 export HEADGATE_TEST_CLUSTER=%s
-`, c.kubeconfig(), prometheusAddress, password, redisAddress, registryAddress, gatewayAddress, c.path())
+export HEADGATE_TEST_KUBECTL=%s
+`, c.kubeconfig(), prometheusAddress, password, redisAddress, registryAddress, gatewayAddress, c.path(), programs["kubectl"])
 	return err
 }
