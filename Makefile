@@ -4,9 +4,9 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # Packages that have tests for a real cluster.
-E2E     := $(shell grep -rl --include='*_test.go' '^//go:build e2e' internal stages cmd test/e2e 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
+E2E     := $(shell grep -rl --include='*_test.go' '^//go:build e2e' internal stages cmd test/e2e test/publish 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
 
-.PHONY: build test unit e2e demo bench lint image clean
+.PHONY: build test unit e2e demo bench lint tidy version image clean
 
 # The binary, static and stripped, in bin/.
 build:
@@ -47,6 +47,20 @@ image: build
 	rm -rf bin/image && mkdir -p bin/image/tmp && touch bin/image/tmp/.keep
 	cp bin/headgate $(CERTS) Dockerfile bin/image/
 	$(BUILDER) build --build-arg BASE=$(BASE) -t $(IMAGE) bin/image
+
+# go mod tidy reads no go.work, and what go.mod requires of flags may not be
+# published yet.
+FLAGS := github.com/headgate-dev/headgate/flags
+tidy:
+	cd flags && GOWORK=off $(GO) mod tidy
+	$(GO) mod edit -replace $(FLAGS)=./flags
+	GOWORK=off $(GO) mod tidy; status=$$?; $(GO) mod edit -dropreplace $(FLAGS); exit $$status
+
+# The version that both modules are tagged with next: make version V=v0.2.0
+version:
+	$(GO) work edit -dropreplace $(FLAGS)@$$($(GO) mod edit -print | sed -n 's,^.*$(FLAGS) ,,p')
+	$(GO) work edit -replace $(FLAGS)@$(V)=./flags
+	$(GO) mod edit -require $(FLAGS)@$(V)
 
 clean:
 	rm -rf bin dist
