@@ -128,7 +128,7 @@ func (c *CanaryStage) Run(ctx context.Context, s *pipeline.Scope) error {
 	switch {
 	case !live.Exists || deploying:
 		return c.firstDeployment(ctx, s, release)
-	case live.Image == release.Image && len(release.Manifests) == 0:
+	case live.ImageFor(release) == release.Image && len(release.Manifests) == 0:
 		s.Progress("%s already runs %s; nothing is changed", c.workload(), release.Image)
 		c.setOutputs(s, release, c.stable(), s.Now())
 		return nil
@@ -166,16 +166,25 @@ func (c *CanaryStage) readRelease(ctx context.Context, s *pipeline.Scope) (Relea
 	if image, err = c.parts.Registry.Resolve(ctx, image); err != nil {
 		return Release{}, err
 	}
-	release := Release{Image: image, Container: c.Container.Value, Run: s.Info()}
+	release, err := c.readManifests(s)
+	release.Image = image
+	return release, err
+}
+
+// readManifests evaluates all of the release but its image.
+func (c *CanaryStage) readManifests(s *pipeline.Scope) (Release, error) {
+	release := Release{Container: c.Container.Value, Run: s.Info()}
 	if len(c.Manifests) == 0 {
 		return release, nil
 	}
 	paths := make([]string, len(c.Manifests))
 	for i, m := range c.Manifests {
+		var err error
 		if paths[i], err = s.Text(m, nil); err != nil {
 			return Release{}, fmt.Errorf("manifests: %w", err)
 		}
 	}
+	var err error
 	release.Manifests, err = c.parts.Manifests(paths)
 	return release, err
 }

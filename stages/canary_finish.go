@@ -104,8 +104,8 @@ func (r *canaryRun) verifyEnd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if live.Image != r.release.Image {
-		return &DriftError{Thing: r.workload().String(), Found: live.Image, Want: r.release.Image}
+	if found := live.ImageFor(r.release); found != r.release.Image {
+		return &DriftError{Thing: r.workload().String(), Found: found, Want: r.release.Image}
 	}
 	weight, err := r.router.Weight(ctx)
 	if err != nil {

@@ -139,10 +139,13 @@ func (c *CanaryStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pla
 	switch {
 	case errors.Is(err, pipeline.ErrNotYetKnown):
 		plan.Unknown = append(plan.Unknown, "the image: "+c.Image.Raw+" is known once that stage has run; the diffs show the present one")
-		release = Release{Image: live.Image, Container: c.Container.Value, Run: s.Info()}
+		if release, err = c.readManifests(s); err != nil {
+			return plan, err
+		}
+		release.Image = c.presentImage(live)
 	case err != nil:
 		return plan, err
-	case live.Exists && live.Image == release.Image && len(release.Manifests) == 0:
+	case live.Exists && live.ImageFor(release) == release.Image && len(release.Manifests) == 0:
 		plan.Unknown = append(plan.Unknown, "nothing would be written: the release is live already")
 		return plan, nil
 	}
@@ -155,6 +158,17 @@ func (c *CanaryStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pla
 	size := max(1, live.Replicas)
 	plan.Peak[c.workload().String()] = 2 * size
 	return plan, c.planRollout(ctx, &plan, release, size)
+}
+
+// presentImage stands for an image that is not known yet.
+func (c *CanaryStage) presentImage(live Live) string {
+	if image := live.ImageFor(Release{Container: c.Container.Value}); image != "" {
+		return image
+	}
+	for _, image := range live.Images {
+		return image
+	}
+	return "image-that-the-build-makes:latest"
 }
 
 // planTimes bounds the stage's time. Waiting for pods and drains is bounded;
@@ -194,7 +208,15 @@ func (c *CanaryStage) planRollout(ctx context.Context, plan *pipeline.Plan, rele
 	if err := c.planTrack(ctx, plan, c.canary(), release, pods); err != nil {
 		return err
 	}
+	at := len(plan.Writes)
 	c.planWeights(plan, router.Name())
+	if dry, ok := router.(WeightPlanner); ok {
+		write, err := dry.PlanWeight(ctx, c.Steps[0].SetWeight.Value)
+		if err != nil {
+			return err
+		}
+		plan.Writes[at].Diff = write.Diff // the later ones differ in the numbers alone
+	}
 	before := len(plan.Writes)
 	if err := c.planTrack(ctx, plan, c.stable(), release, -1); err != nil {
 		return err

@@ -85,7 +85,7 @@ func (p platform) Live(ctx context.Context, _ stages.Workload) (stages.Live, err
 	if t == nil {
 		return stages.Live{}, ctx.Err()
 	}
-	return stages.Live{Exists: true, Replicas: t.replicas, Image: t.image, Version: "1"}, ctx.Err()
+	return stages.Live{Exists: true, Replicas: t.replicas, Images: map[string]string{"user": t.image, "proxy": "mesh/proxy@sha256:1"}, Version: "1"}, ctx.Err()
 }
 
 func (p platform) SetTrack(ctx context.Context, t stages.Track, r stages.Release, replicas int) error {

@@ -43,8 +43,8 @@ type Live struct {
 	Exists bool `json:"exists"`
 	// Replicas is how many pods are wanted now.
 	Replicas int `json:"replicas"`
-	// Image is that of the container the release is for.
-	Image string `json:"image,omitempty"`
+	// Images are those of its containers, by name.
+	Images map[string]string `json:"images,omitempty"`
 	// Version changes with every write to the workload's specification; a
 	// write that expects it fails when somebody else was faster.
 	Version string `json:"version,omitempty"`
@@ -135,11 +135,17 @@ type Checker interface {
 	Check(ctx context.Context, c RolloutCheck) ([]pipeline.Finding, error)
 }
 
-// Planner can be implemented by a [Platform] or a [Router] that can say what
-// its writes would be, with diffs from a dry run on the server.
+// Planner can be implemented by a [Platform] that can say what its writes
+// would be, with diffs from a dry run on the server.
 type Planner interface {
 	// PlanTrack plans SetTrack.
 	PlanTrack(ctx context.Context, t Track, release Release, replicas int) ([]pipeline.PlannedWrite, error)
+}
+
+// WeightPlanner can be implemented by a [Router] that can say what SetWeight
+// would write.
+type WeightPlanner interface {
+	PlanWeight(ctx context.Context, to float64) (pipeline.PlannedWrite, error)
 }
 
 // Permitter can be implemented by a [Platform], [Router] or [Flags] to name

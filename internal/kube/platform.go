@@ -82,12 +82,9 @@ func (p *Platform) Live(ctx context.Context, w stages.Workload) (stages.Live, er
 	if err != nil {
 		return stages.Live{}, err
 	}
-	live := stages.Live{Exists: true, Replicas: wantedReplicas(d), Version: version(u)}
-	containers := d.Spec.Template.Spec.Containers
-	for i, c := range containers {
-		if i == 0 || c.Name == w.Name {
-			live.Image = c.Image
-		}
+	live := stages.Live{Exists: true, Replicas: wantedReplicas(d), Version: version(u), Images: map[string]string{}}
+	for _, c := range d.Spec.Template.Spec.Containers {
+		live.Images[c.Name] = c.Image
 	}
 	return live, nil
 }

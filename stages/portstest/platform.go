@@ -3,6 +3,7 @@ package portstest
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -134,7 +135,7 @@ func (c platformCase) soon(what, want string) {
 
 func (c platformCase) liveReads() {
 	l := c.live(c.Workload)
-	if !l.Exists || l.Replicas != c.Replicas || l.Image != c.Old.Image || l.Version == "" {
+	if !l.Exists || l.Replicas != c.Replicas || l.ImageFor(c.Old) != c.Old.Image || l.Version == "" {
 		c.t.Errorf("Live = %+v, want %d replicas of %s and a version", l, c.Replicas, c.Old.Image)
 	}
 }
@@ -152,7 +153,7 @@ func (c platformCase) canaryReady() {
 	c.ready(canary, 1)
 	c.runs(canary, c.New.Image, 1)
 	c.runs(c.track(stages.Stable), c.Old.Image, c.Replicas)
-	if after := c.live(c.Workload); after != before {
+	if after := c.live(c.Workload); !reflect.DeepEqual(after, before) {
 		c.t.Errorf("stable changed from %+v to %+v", before, after)
 	}
 }
@@ -251,7 +252,7 @@ func (c platformCase) promote() {
 	c.runs(stable, c.New.Image, c.Replicas)
 	c.runs(stable, c.Old.Image, 0)
 	after := c.live(c.Workload)
-	if after.Image != c.New.Image || after.Version == before.Version {
+	if after.ImageFor(c.Old) != c.New.Image || after.Version == before.Version {
 		c.t.Errorf("Live = %+v after promotion, was %+v", after, before)
 	}
 	c.remove(canary, false)
