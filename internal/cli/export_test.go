@@ -26,3 +26,6 @@ func FileInRepository(env map[string]string, file string) string {
 
 // EndingOf is the map from errors to exit codes.
 func EndingOf(err error) pipeline.Ending { return ending(err) }
+
+// Grammar is all that a pipeline file can say.
+func Grammar() pipeline.Grammar { return newWiring().grammar() }
