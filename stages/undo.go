@@ -3,6 +3,7 @@ package stages
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,8 @@ const (
 	flagThing     = "flag"
 )
 
+var errNoCluster = errors.New("no cluster is named in which it could be put back")
+
 // routeState is what a change of a route leaves: its weight, and the route
 // as it was before the rollout, which names it.
 type routeState struct {
@@ -29,6 +32,9 @@ type routeUndoer struct{ parts *Parts }
 
 // Undo restores the snapshot.
 func (u routeUndoer) Undo(ctx context.Context, _ pipeline.Thing, was json.RawMessage, _ bool) error {
+	if u.parts.RouterOf == nil {
+		return errNoCluster
+	}
 	r, err := u.parts.RouterOf(was)
 	if err != nil {
 		return fmt.Errorf("find the router: %w", err)
@@ -71,6 +77,9 @@ func (u trackUndoer) Undo(ctx context.Context, _ pipeline.Thing, was json.RawMes
 	if err := json.Unmarshal(was, &before); err != nil {
 		return fmt.Errorf("read the journal's track: %w", err)
 	}
+	if u.parts.Platform == nil {
+		return errNoCluster
+	}
 	if !hurry {
 		if err := (pipeline.RealClock{}).Sleep(ctx, before.Drain); err != nil {
 			return err
@@ -88,6 +97,9 @@ func (u workloadUndoer) Undo(ctx context.Context, _ pipeline.Thing, was json.Raw
 	if err := json.Unmarshal(was, &before); err != nil {
 		return fmt.Errorf("read the journal's workload: %w", err)
 	}
+	if u.parts.Platform == nil {
+		return errNoCluster
+	}
 	return u.parts.Platform.RemoveTrack(ctx, before.Track, hurry)
 }
 
@@ -99,6 +111,9 @@ func (u flagUndoer) Undo(ctx context.Context, thing pipeline.Thing, was json.Raw
 	var before Flag
 	if err := json.Unmarshal(was, &before); err != nil {
 		return fmt.Errorf("read the journal's flag: %w", err)
+	}
+	if u.parts.Flags == nil {
+		return errors.New("no Redis is named in which the flag could be put back")
 	}
 	return u.parts.Flags.Restore(ctx, before, "headgate put back "+thing.Name)
 }

@@ -22,6 +22,8 @@ type loadOptions struct {
 	file   string
 	vars   []string
 	strict bool
+	// pipeline, where set, names the journal to work on without a file.
+	pipeline string
 }
 
 func (o *loadOptions) register(f *pflag.FlagSet) {
@@ -32,6 +34,9 @@ func (o *loadOptions) register(f *pflag.FlagSet) {
 
 // take makes a positional argument the file.
 func (o *loadOptions) take(args []string) error {
+	if o.pipeline != "" && (o.file != "" || len(args) > 0) {
+		return usagef("a journal needs the one or the other", "both a file and --pipeline are named")
+	}
 	if len(args) > 0 {
 		if o.file != "" && o.file != args[0] {
 			return usagef("name it once", "two files are named: %s and %s", o.file, args[0])
@@ -65,7 +70,7 @@ func (a *app) load(o loadOptions) (*loaded, error) {
 
 // parse is load without printing. A file with mistakes is a [*fileError].
 func (a *app) parse(o loadOptions) (*loaded, source.Problems, error) {
-	file, err := readFile(o.file)
+	file, err := a.source(o)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -45,14 +45,18 @@ func (a *app) rollbackCommand() *cobra.Command {
 		Short: "Put back an unfinished run, from its journal alone",
 		Long: `Puts back everything that an unfinished run of the pipeline changed, the
 last-changed thing first. A run that is committed is refused: what was
-delivered is undone by delivering the former version.`,
-		Example: "  headgate rollback deploy/headgate.yaml",
+delivered is undone by delivering the former version.
+
+The file only says where the cluster and Redis are; with --pipeline it is not
+needed.`,
+		Example: "  headgate rollback deploy/headgate.yaml\n  headgate rollback --pipeline user-service --namespace ecommerce",
 		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.repair(cmd.Context(), o, args, (*pipeline.Runner).Rollback)
 		},
 	}
 	o.register(cmd)
+	o.registerPipeline(cmd.Flags())
 	return cmd
 }
 

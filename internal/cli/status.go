@@ -37,6 +37,7 @@ shows how far it came, what is live and what a rollback would put back.`,
 		},
 	}
 	o.loadOptions.register(cmd.Flags())
+	o.registerPipeline(cmd.Flags())
 	o.worldOptions.register(cmd.Flags())
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the state as JSON")
 	return cmd

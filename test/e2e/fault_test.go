@@ -212,3 +212,28 @@ func TestKilledAfterEachChange(t *testing.T) {
 		}
 	}
 }
+
+// TestRollbackFromTheJournalAlone kills the runner and has everything put
+// back without the pipeline file.
+func TestRollbackFromTheJournalAlone(t *testing.T) {
+	s := newShop(t, 2)
+	flag := s.newFlag(s.ns, 5)
+	before := flag.read()
+	s.load(load.Config{Rate: 100})
+	path := s.pipelineFile("[{setWeight: 50%}, {pause: 1s}]", strings.ReplaceAll(flagStage, "FLAG", flag.name))
+	r := s.run(path, "good", "--run-id", s.ns)
+	r.until("the flag was changed", func(e pipeline.Event) bool {
+		return e.Type == pipeline.Changed && e.Change.Thing.Kind == "flag"
+	})
+	_ = r.cmd.Process.Signal(syscall.SIGKILL)
+	r.wait()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HEADGATE_REDIS", shared.redis)
+	s.start("rollback", "--pipeline", "user-service", "--namespace", s.ns, "--report", "json=-").want(pipeline.FailedRolledBack)
+	s.isOld()
+	if after := flag.read(); after["rollout_percentage"] != before["rollout_percentage"] {
+		t.Errorf("the flag is %v, was %v", after, before)
+	}
+}
