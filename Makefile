@@ -16,8 +16,8 @@ build:
 test: unit e2e
 
 unit:
-	$(GO) vet ./... ./flags/... ./test/cluster/...
-	$(GO) test -race ./... ./flags/... ./test/cluster/...
+	$(GO) vet ./... ./flags/... ./test/cluster/... ./test/bench/...
+	$(GO) test -race ./... ./flags/... ./test/cluster/... ./test/bench/...
 	$(GO) test -run TestFaultSchedules ./pipeline # all pairs of faults; the race detector gets a sample
 
 # On the cluster that KUBECONFIG names, else on one of one node that is
@@ -31,8 +31,9 @@ e2e: build
 demo: build
 	./test/with-cluster ./examples/ecommerce/demo
 
+# Rollouts, checks and starts, measured; BENCH="-rounds 3" for a quick look.
 bench: build
-	cd test/bench && $(GO) test -run '^$$' -bench . -count=1 ./...
+	./test/with-cluster $(GO) run ./test/bench -root . -headgate bin/headgate $(BENCH)
 
 lint:
 	golangci-lint run ./... ./flags/...

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The goals that hold for the binary by itself.
+const (
+	validateGoal = 100 * time.Millisecond
+	startGoal    = 20 * time.Millisecond
+	stages       = 500
+)
+
+// binaryFigures measures what needs no cluster.
+func binaryFigures(ctx context.Context, s settings, dir string, out io.Writer) error {
+	info, err := os.Stat(s.binary)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "large.yaml")
+	if err := os.WriteFile(path, []byte(largeFile(stages)), 0o644); err != nil {
+		return err
+	}
+	start, err := times(ctx, s.process, s.binary, "version")
+	if err != nil {
+		return err
+	}
+	validate, err := times(ctx, s.process, s.binary, "validate", path)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "size of the stripped binary: %.1f MB\n", float64(info.Size())/1e6)
+	fmt.Fprintf(out, "headgate version: %s; %s\n", start, against(start, startGoal))
+	fmt.Fprintf(out, "headgate validate, %d stages: %s; %s\n", stages, validate, against(validate, validateGoal))
+	return nil
+}
+
+// times measures a program from start to end, once more than counts, so that
+// what it reads is in memory.
+func times(ctx context.Context, n int, args ...string) (sample, error) {
+	var s sample
+	for i := range n + 1 {
+		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+		began := time.Now()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+		if i > 0 {
+			s = append(s, time.Since(began))
+		}
+	}
+	return s, nil
+}
+
+// largeFile is a pipeline of n stages of all kinds, with expressions to check.
+func largeFile(n int) string {
+	var b strings.Builder
+	b.WriteString(`version: 1
+name: large
+vars: {image: "localhost:5000/large:1"}
+kubernetes: {namespace: large}
+prometheus: {url: "http://prometheus:9090"}
+redis: {url: "redis://redis:6379/0"}
+gates:
+  slo:
+    checks:
+      - errorRate: {max: 5%}
+      - latency: {quantile: 0.95, max: 1s}
+      - query: 'sum(rate(failures_total{${{ selector }}}[${{ window }}]))'
+        max: 0.2
+stages:
+`)
+	for i := range n {
+		switch i % 5 {
+		case 0:
+			fmt.Fprintf(&b, "  - name: test %d\n    if: run.branch != \"wip\"\n    env: {IMAGE: \"${{ vars.image }}\", N: \"%d\"}\n    test: {run: 'go test ./...', timeout: 10m}\n", i, i)
+		case 1:
+			fmt.Fprintf(&b, "  - name: command %d\n    run: {run: 'echo \"$COMMIT\"'}\n    env: {COMMIT: \"${{ run.commit }}\"}\n", i)
+		case 2:
+			fmt.Fprintf(&b, `  - name: rollout %d
+    canary:
+      deployment: service-%d
+      image: "${{ vars.image }}"
+      traffic: {httpRoute: service-%d, drain: 5s}
+      steps: [{setWeight: 20}, {pause: 10m}, {setWeight: 40}, {pause: 10m}, {gate: slo, for: 5m}, {setWeight: 80}]
+      gate: slo
+`, i, i, i)
+		case 3:
+			fmt.Fprintf(&b, "  - name: settle %d\n    gate: {use: slo, for: 5m, every: 30s}\n", i)
+		case 4:
+			fmt.Fprintf(&b, "  - name: flag %d\n    flag: {name: flag_%d, steps: [{setPercentage: 5}, {pause: 10m}, {setPercentage: 100}], gate: slo}\n", i, i)
+		}
+	}
+	return b.String()
+}
