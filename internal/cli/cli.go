@@ -20,7 +20,7 @@ type Streams struct {
 	// Getenv and LookupEnv read the environment, Environ lists it.
 	LookupEnv func(string) (string, bool)
 	Environ   func() []string
-	// Signals delivers SIGINT and SIGTERM, and nothing else.
+	// Signals delivers SIGINT, SIGTERM and SIGHUP, and nothing else.
 	Signals <-chan os.Signal
 	// Exit ends the process at once, for the second signal.
 	Exit func(code int)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/headgate-dev/headgate/internal/redact"
@@ -80,6 +81,9 @@ func (a *app) parse(o loadOptions) (*loaded, source.Problems, error) {
 	}
 	w := newWiring()
 	p, problems := w.grammar().Parse(file, vars)
+	if p != nil {
+		problems = append(problems, needs(p)...).Sorted()
+	}
 	if problems.HasErrors() || o.strict && len(problems) > 0 {
 		return nil, problems, &fileError{file: file, problems: problems}
 	}
@@ -89,6 +93,9 @@ func (a *app) parse(o loadOptions) (*loaded, source.Problems, error) {
 // readFile reads a pipeline file, up to what is too much for one.
 func readFile(name string) (source.File, error) {
 	f, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) && name == "-" {
+		return source.File{}, usagef("name /dev/stdin to read a pipeline file from a pipe", "there is no file -")
+	}
 	if errors.Is(err, os.ErrNotExist) {
 		return source.File{}, usagef("name the pipeline file, or run where "+defaultFile+" is", "there is no file %s", name)
 	}
@@ -96,6 +103,9 @@ func readFile(name string) (source.File, error) {
 		return source.File{}, &usageError{err: fmt.Errorf("read pipeline: %w", err)}
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return source.File{}, usagef("name the file in it, such as "+filepath.Join(name, defaultFile), "%s is a folder, where a pipeline file is expected", name)
+	}
 	data, err := io.ReadAll(io.LimitReader(f, source.MaxSize+1))
 	if err != nil {
 		return source.File{}, &usageError{err: fmt.Errorf("read pipeline: %w", err)}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -48,18 +49,18 @@ func version(built string) string {
 }
 
 func (a *app) completionCommand() *cobra.Command {
+	shells := []string{"bash", "zsh", "fish", "powershell"}
 	return &cobra.Command{
 		Use:     "completion bash|zsh|fish|powershell",
 		Short:   "Print the completion script of a shell",
 		Example: "  source <(headgate completion bash)",
-		Args:    atMost(1),
+		Args:    atMost(1), ValidArgs: shells,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()
-			shell := ""
-			if len(args) > 0 {
-				shell = args[0]
+			if len(args) == 0 {
+				return usagef("such as headgate completion bash", "which shell? one of %s", strings.Join(shells, ", "))
 			}
-			switch shell {
+			switch args[0] {
 			case "bash":
 				return root.GenBashCompletionV2(a.Out, true)
 			case "zsh":
@@ -69,7 +70,7 @@ func (a *app) completionCommand() *cobra.Command {
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(a.Out)
 			}
-			return usagef("name one of bash, zsh, fish and powershell", "there is no completion for %q", shell)
+			return usagef("name one of "+strings.Join(shells, ", "), "there is no completion for %q", args[0])
 		},
 	}
 }

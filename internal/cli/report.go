@@ -87,7 +87,7 @@ func (a *app) replay(o showOptions, feed func(handle func(pipeline.Event)) error
 	err = feed(func(e pipeline.Event) { n++; reports.Handle(e) })
 	a.closeReporters(reports)
 	if err == nil && n == 0 {
-		return usagef("", "there is no run to report")
+		return usagef("a run is in the journal from its first change on; what --report json=FILE wrote is shown with --events FILE", "there is no run to report")
 	}
 	if err != nil {
 		return fmt.Errorf("report: %w", err)

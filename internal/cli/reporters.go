@@ -37,9 +37,12 @@ func (t target) stdout() bool { return t.path == "" || t.path == "-" }
 func (o *reportOptions) targets(github bool) ([]target, error) {
 	var all []target
 	for _, r := range o.reports {
-		format, path, _ := strings.Cut(r, "=")
+		format, path, named := strings.Cut(r, "=")
 		if err := oneOf("report", format, formats...); err != nil {
 			return nil, err
+		}
+		if named && path == "" {
+			return nil, usagef("such as --report "+format+"=PATH", "--report %s= names no file", format)
 		}
 		all = append(all, target{format, path})
 	}
@@ -127,7 +130,7 @@ func (a *app) addReporter(all *reporters, t target, o report.Options) error {
 	case !t.stdout():
 		f, err := os.Create(t.path)
 		if err != nil {
-			return usagef("", "write report: %w", err)
+			return usagef("reports are written into folders that exist and that this user may write to", "write report: %w", err)
 		}
 		all.closers = append(all.closers, f)
 		o.Out, o.Color, o.Heartbeat = a.mask(f), false, 0

@@ -3,7 +3,9 @@ package cli
 import (
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/headgate-dev/headgate/pipeline/source"
 	"github.com/spf13/cobra"
 )
 
@@ -47,7 +49,7 @@ Exit codes:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("see "+cmd.CommandPath()+" --help", "%w", err)
 	})
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	root.SetHelpCommand(helpCommand())
 	root.SetUsageTemplate(usageTemplate)
 	root.AddCommand(
 		a.validateCommand(), a.planCommand(), a.runCommand(),
@@ -55,6 +57,7 @@ Exit codes:
 		a.schemaCommand(), a.versionCommand(), a.completionCommand(),
 	)
 	cobra.EnableCommandSorting = false
+	complete(root)
 	showTwins(root)
 	return root
 }
@@ -77,14 +80,32 @@ Flags of all commands:
 {{.InheritedFlags.FlagUsagesWrapped 100 | trimTrailingWhitespaces}}{{end}}
 `
 
+// helpCommand is the other way to say --help.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Help for a command", Hidden: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return noCommand(cmd.Root(), args)
+			}
+			return about.Help()
+		},
+	}
+}
+
 // noCommand refuses what is not a command, and names the nearest one.
 func noCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	hint := "see headgate --help"
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		hint = fmt.Sprintf("did you mean %q?", near[0])
+	var known []string
+	for _, c := range cmd.Commands() {
+		known = append(known, c.Name())
+	}
+	if near := source.Nearest(args[0], known); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	return usagef(hint, "unknown command %q", args[0])
 }
@@ -104,5 +125,9 @@ func oneOf(flag, value string, known ...string) error {
 	if slices.Contains(known, value) {
 		return nil
 	}
-	return usagef("", "--%s is %q, and must be one of %q", flag, value, known)
+	hint := ""
+	if near := source.Nearest(value, known); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return usagef(hint, "--%s is %q, and must be one of %s", flag, value, strings.Join(known, ", "))
 }

@@ -2,10 +2,10 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 
 	"github.com/headgate-dev/headgate/pipeline"
+	"github.com/headgate-dev/headgate/pipeline/source"
 	"github.com/spf13/cobra"
 )
 
@@ -89,7 +89,7 @@ func knownSpan(p *pipeline.Pipeline, from, until string) error {
 			}
 			names = append(names, st.Name)
 		}
-		return 0, usagef(fmt.Sprintf("the stages are %q", names), "--%s: there is no stage %q", flag, name)
+		return 0, usagef(source.Suggest(name, names, "stages"), "--%s: there is no stage %q", flag, name)
 	}
 	begin, err := at("from", from, 0)
 	if err != nil {
@@ -100,7 +100,7 @@ func knownSpan(p *pipeline.Pipeline, from, until string) error {
 		return err
 	}
 	if begin > last {
-		return usagef("", "--from %q comes after --until %q", from, until)
+		return usagef("stages run in the order of the file", "--from %q comes after --until %q", from, until)
 	}
 	return nil
 }

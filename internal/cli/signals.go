@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/headgate-dev/headgate/pipeline"
@@ -21,7 +20,7 @@ type interruption struct {
 }
 
 // listen returns a context that ends with [pipeline.ErrCancelled] at the
-// first SIGINT or SIGTERM. At the second, the process exits: somebody means
+// first signal. At the second, the process exits: somebody means
 // it. stop must be called.
 func (a *app) listen(ctx context.Context) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -84,8 +83,8 @@ func (s correcting) Handle(e pipeline.Event) {
 }
 
 func endingOf(sig os.Signal) pipeline.Ending {
-	if sig == syscall.SIGTERM {
-		return pipeline.CancelledTerm
+	if sig == os.Interrupt {
+		return pipeline.CancelledInt
 	}
-	return pipeline.CancelledInt
+	return pipeline.CancelledTerm
 }

@@ -125,7 +125,7 @@ func newStatusView(s *pipeline.State) statusView {
 
 func writeStatus(to io.Writer, v statusView) error {
 	if v.Run == nil {
-		_, err := fmt.Fprintln(to, "there is no run yet")
+		_, err := fmt.Fprintln(to, "no run is in the journal: none has changed anything yet")
 		return err
 	}
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)

@@ -7,13 +7,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/headgate-dev/headgate/flags"
 	"github.com/headgate-dev/headgate/pipeline"
 	"github.com/headgate-dev/headgate/stages"
+	"github.com/redis/go-redis/v9/logging"
 )
 
 // deadline bounds each call, attempts to connect included.
@@ -41,6 +44,8 @@ var _ stages.Flags = (*Store)(nil)
 // Open prepares the connection that a URL such as redis://host:6379/0
 // describes; nothing is sent yet. Errors hold no part of the URL.
 func Open(url string) (*Store, error) {
+	// go-redis logs to stderr what its caller gets as an error.
+	logging.Disable()
 	admin, err := flags.OpenAdmin(url)
 	if err != nil {
 		return nil, err
@@ -61,9 +66,28 @@ func (s *Store) Get(ctx context.Context, name string) (stages.Flag, error) {
 		return stages.Flag{Name: name}, nil
 	}
 	if err != nil {
-		return stages.Flag{}, err
+		return stages.Flag{}, &askError{err}
 	}
 	return flagOf(r)
+}
+
+// askError is a Redis that does not answer, or not well.
+type askError struct{ error }
+
+// Unwrap returns the cause.
+func (e *askError) Unwrap() error { return e.error }
+
+// Hint says what to look at.
+func (e *askError) Hint() string {
+	var away net.Error
+	text := e.Error()
+	switch {
+	case errors.As(e.error, &away), errors.Is(e.error, context.DeadlineExceeded):
+		return "Redis does not answer: check redis.url in the file, and that this machine can reach it"
+	case strings.Contains(text, "NOAUTH"), strings.Contains(text, "WRONGPASS"), strings.Contains(text, "NOPERM"):
+		return "check user and password in redis.url, and what that user may do"
+	}
+	return ""
 }
 
 // Set writes on the expected version; see [stages.Flags]. It creates no

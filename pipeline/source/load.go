@@ -91,6 +91,11 @@ func checkText(f File) Problems {
 		return Problems{{File: f.Name, Pos: Pos{1, 1}, Width: 1, Message: "the file is in UTF-16", Hint: "save it as UTF-8"}}
 	}
 	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
+	if i := bytes.IndexByte(data, 0); i >= 0 {
+		line := data[bytes.LastIndexByte(data[:i], '\n')+1 : i]
+		return Problems{{File: f.Name, Pos: Pos{1 + bytes.Count(data[:i], []byte("\n")), 1 + utf8.RuneCount(line)}, Width: 1,
+			Message: "a zero byte: this is not a text in UTF-8", Hint: "name a YAML file, and save it as UTF-8"}}
+	}
 	line, col := 1, 1
 	for i := 0; i < len(data) && len(problems) < enough; {
 		r, size := utf8.DecodeRune(data[i:])
