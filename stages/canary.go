@@ -108,7 +108,8 @@ type canaryRun struct {
 	scope    *pipeline.Scope
 	router   Router
 	release  Release
-	size     int // replicas of the stable track
+	size     int    // replicas of the stable track when the rollout began
+	version  string // of the stable track then
 	before   json.RawMessage
 	replicas int // of the canary, as far as this process has seen to it
 	weight   float64
@@ -125,7 +126,11 @@ func (c *CanaryStage) Run(ctx context.Context, s *pipeline.Scope) error {
 		return err
 	}
 	_, deploying := s.Was(c.workloadThing())
+	basis, begun, err := c.basis(s, live)
 	switch {
+	case err != nil:
+		return err
+	case begun: // Whatever has become of the workload meanwhile.
 	case !live.Exists || deploying:
 		return c.firstDeployment(ctx, s, release)
 	case live.ImageFor(release) == release.Image && len(release.Manifests) == 0:
@@ -137,7 +142,7 @@ func (c *CanaryStage) Run(ctx context.Context, s *pipeline.Scope) error {
 	if err != nil {
 		return err
 	}
-	run := &canaryRun{CanaryStage: c, scope: s, router: router, release: release, size: max(1, live.Replicas)}
+	run := &canaryRun{CanaryStage: c, scope: s, router: router, release: release, size: basis.Size, version: basis.Version}
 	if err := run.up(ctx); err != nil {
 		return run.explain(ctx, err)
 	}
@@ -150,10 +155,6 @@ func (c *CanaryStage) workloadThing() pipeline.Thing {
 
 func (c *CanaryStage) trackThing() pipeline.Thing {
 	return pipeline.Thing{Kind: trackThing, Name: c.canary().String()}
-}
-
-func (r *canaryRun) routeThing() pipeline.Thing {
-	return pipeline.Thing{Kind: routeThing, Name: r.router.Name()}
 }
 
 // readRelease evaluates what shall be deployed; the image is by digest from
@@ -250,7 +251,10 @@ func (r *canaryRun) walk(ctx context.Context, watch *watching) error {
 			return err
 		}
 	}
-	return watch.ready(ctx)
+	if err := watch.ready(ctx); err != nil {
+		return err
+	}
+	return r.unchanged(ctx)
 }
 
 // raise gives the canary more traffic, once the gate has shown that what it
@@ -258,6 +262,9 @@ func (r *canaryRun) walk(ctx context.Context, watch *watching) error {
 func (r *canaryRun) raise(ctx context.Context, watch *watching, step int, weight float64) error {
 	err := r.scope.Step(ctx, "raise to "+percent(weight), func(ctx context.Context) error {
 		if err := watch.ready(ctx); err != nil {
+			return err
+		}
+		if err := r.unchanged(ctx); err != nil {
 			return err
 		}
 		defer watch.changed()
@@ -340,7 +347,7 @@ func (r *canaryRun) podsFor(weight float64) int {
 func (r *canaryRun) scale(ctx context.Context, n int) error {
 	err := r.scope.Do(ctx, pipeline.Change{
 		Thing: r.trackThing(), Key: fmt.Sprintf("%d pods", n),
-		Was:  trackState{Track: r.canary(), Drain: r.Traffic.Drain.Value},
+		Was:  trackState{Track: r.canary(), Drain: r.Traffic.Drain.Value, Size: r.size, Version: r.version},
 		To:   trackState{Track: r.canary(), Replicas: n},
 		Make: func(ctx context.Context) error { return r.parts.Platform.SetTrack(ctx, r.canary(), r.release, n) },
 	})

@@ -28,7 +28,7 @@ func (c *CanaryStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeli
 	var all []pipeline.Finding
 	live, err := c.parts.Platform.Live(ctx, c.workload())
 	if err != nil {
-		return []pipeline.Finding{finding(at, err)}
+		return c.cannotRead(ctx, at, err)
 	}
 	if !live.Exists && len(c.Manifests) == 0 {
 		return []pipeline.Finding{{Pos: c.Deployment.Pos, Message: fmt.Sprintf("deployment %s does not exist", c.workload()),
@@ -52,6 +52,31 @@ func (c *CanaryStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeli
 		all = append(all, ask(ctx, c.Traffic.Pos, router, check)...)
 	}
 	return append(all, c.preflightGates(ctx, s)...)
+}
+
+// cannotRead says why the workload cannot be read: where it is for want of
+// permissions, platform and router name all that are missing.
+func (c *CanaryStage) cannotRead(ctx context.Context, at source.Pos, err error) []pipeline.Finding {
+	check := RolloutCheck{Workload: c.workload(), MaxReplicas: 1, Service: c.Traffic.Service.Value}
+	all := []pipeline.Finding{finding(at, err)}
+	if checker, ok := c.parts.Platform.(Checker); ok {
+		if found, err := checker.Check(ctx, check); err == nil {
+			all = append(all, found...)
+		}
+	}
+	if router, err := c.parts.Router(c.Traffic, c.workload()); err == nil {
+		if checker, ok := router.(Checker); ok {
+			if found, err := checker.Check(ctx, check); err == nil {
+				all = append(all, found...)
+			}
+		}
+	}
+	for i := range all {
+		if !all[i].Pos.IsValid() {
+			all[i].Pos = at
+		}
+	}
+	return all
 }
 
 func (c *CanaryStage) preflightGates(ctx context.Context, s *pipeline.Scope) []pipeline.Finding {
@@ -131,6 +156,11 @@ func (c *CanaryStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pla
 	if permitter, ok := c.parts.Platform.(Permitter); ok {
 		plan.Permissions = append(plan.Permissions, permitter.Permissions(c.workload())...)
 	}
+	if router, err := c.parts.Router(c.Traffic, c.workload()); err == nil {
+		if permitter, ok := router.(Permitter); ok {
+			plan.Permissions = append(plan.Permissions, permitter.Permissions(c.workload())...)
+		}
+	}
 	live, err := c.parts.Platform.Live(ctx, c.workload())
 	if err != nil {
 		return plan, err
@@ -156,7 +186,7 @@ func (c *CanaryStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pla
 		return plan, c.planTrack(ctx, &plan, c.stable(), release, -1)
 	}
 	size := max(1, live.Replicas)
-	plan.Peak[c.workload().String()] = 2 * size
+	plan.Peak[c.workload().String()] = 2*size + live.Surge
 	return plan, c.planRollout(ctx, &plan, release, size)
 }
 
@@ -175,11 +205,15 @@ func (c *CanaryStage) presentImage(live Live) string {
 // a gate that extends is not counted.
 func (c *CanaryStage) planTimes(plan *pipeline.Plan) {
 	fixed := c.pauses() + 2*c.Traffic.Drain.Value
-	waits := 1 // the promotion
+	waits, last := 1, 0.0 // the promotion
 	for _, step := range c.Steps {
 		if step.SetWeight != nil {
 			waits++
+			last = step.SetWeight.Value
 		}
+	}
+	if last < 100 { // What follows the last step.
+		waits++
 	}
 	plan.Shortest = fixed
 	plan.Longest = fixed + time.Duration(waits)*c.Ready.Value
@@ -199,9 +233,6 @@ func (c *CanaryStage) planRollout(ctx context.Context, plan *pipeline.Plan, rele
 	router, err := c.parts.Router(c.Traffic, c.workload())
 	if err != nil {
 		return err
-	}
-	if permitter, ok := router.(Permitter); ok {
-		plan.Permissions = append(plan.Permissions, permitter.Permissions(c.workload())...)
 	}
 	first := &canaryRun{CanaryStage: c, size: size}
 	pods := first.podsFor(first.capacity(0, c.Steps[0].SetWeight.Value))

@@ -31,6 +31,7 @@ type city struct {
 	wrong  []string
 	fail   map[string]error // by the line of the log that would be written
 	noProm bool
+	edited bool // somebody else has changed the user's Deployment
 }
 
 type fakeTrack struct {
@@ -85,7 +86,11 @@ func (p platform) Live(ctx context.Context, _ stages.Workload) (stages.Live, err
 	if t == nil {
 		return stages.Live{}, ctx.Err()
 	}
-	return stages.Live{Exists: true, Replicas: t.replicas, Images: map[string]string{"user": t.image, "proxy": "mesh/proxy@sha256:1"}, Version: "1"}, ctx.Err()
+	version, by := "1", ""
+	if p.edited {
+		version, by = "2", "kubectl-edit"
+	}
+	return stages.Live{Exists: true, Replicas: t.replicas, By: by, Images: map[string]string{"user": t.image, "proxy": "mesh/proxy@sha256:1"}, Version: version}, ctx.Err()
 }
 
 func (p platform) SetTrack(ctx context.Context, t stages.Track, r stages.Release, replicas int) error {

@@ -48,6 +48,12 @@ type Live struct {
 	// Version changes with every write to the workload's specification; a
 	// write that expects it fails when somebody else was faster.
 	Version string `json:"version,omitempty"`
+	// By is the field manager that last wrote its specification, not counting
+	// ourselves; "" if not known.
+	By string `json:"by,omitempty"`
+	// Surge is how many pods an update of the workload needs beside those it
+	// has.
+	Surge int `json:"surge,omitempty"`
 }
 
 // Release is what a workload shall become.

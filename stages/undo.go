@@ -65,6 +65,10 @@ type trackState struct {
 	// Routed says that traffic was given to it, so that there is something
 	// to drain.
 	Routed bool `json:"routed,omitempty"`
+	// Size and Version are the stable track's when the rollout began, which
+	// a process that goes on with it needs.
+	Size    int    `json:"size,omitempty"`
+	Version string `json:"version,omitempty"`
 }
 
 // trackUndoer removes a track that was not there before.

@@ -66,7 +66,11 @@ func (k *checking) access(ctx context.Context) error {
 			k.fail("install what defines this kind, or take it out of the manifests", "%s", err)
 			continue
 		}
-		for _, verb := range []string{"get", "create", "patch"} {
+		verbs := []string{"get", "create", "patch"}
+		if !kept(u.GetKind()) {
+			verbs = append(verbs, "delete") // A rollback takes away what was made.
+		}
+		for _, verb := range verbs {
 			x := Permission{Verb: verb, Group: m.gvr.Group, Resource: m.gvr.Resource, Namespace: place(u, m, k.ns).GetNamespace()}
 			if !slices.Contains(want, x) {
 				want = append(want, x)
@@ -140,6 +144,9 @@ func (k *checking) deployment(ctx context.Context) error {
 	}
 	if live == nil {
 		return nil
+	}
+	if err := k.config(ctx); err != nil {
+		return err
 	}
 	return k.around(ctx, d, plan)
 }

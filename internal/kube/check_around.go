@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // around checks what else has a say about the workload's pods.
@@ -95,7 +96,7 @@ func (k *checking) quota(q corev1.ResourceQuota, d *appsv1.Deployment) {
 	if len(q.Spec.Scopes) > 0 || q.Spec.ScopeSelector != nil {
 		return // It may not count these pods at all.
 	}
-	pods := int64(math.Ceil(k.c.MaxReplicas * float64(wantedReplicas(d))))
+	pods := int64(math.Ceil(k.c.MaxReplicas*float64(wantedReplicas(d)))) + promotionNeeds(d)
 	need := map[corev1.ResourceName]resource.Quantity{
 		corev1.ResourcePods: *resource.NewQuantity(pods, resource.DecimalSI), "count/pods": *resource.NewQuantity(pods, resource.DecimalSI),
 		"count/deployments.apps": resource.MustParse("1"), corev1.ResourceServices: resource.MustParse("1"), "count/services": resource.MustParse("1"),
@@ -124,6 +125,21 @@ func (k *checking) quota(q corev1.ResourceQuota, d *appsv1.Deployment) {
 	if len(short) > 0 {
 		k.fail("raise the quota, or make the canary smaller", "ResourceQuota %s has no room for %d more pods (%s)", q.Name, pods, strings.Join(sorted(short), "; "))
 	}
+}
+
+// promotionNeeds is how many pods there must be room for beside those of both
+// tracks, so that the Deployment can take the release in the end: one, where
+// its strategy takes no old pod away before a new one is ready. While the
+// canary carries the load, its pods are there as well.
+func promotionNeeds(d *appsv1.Deployment) int64 {
+	unavailable := intstr.FromString("25%") // The API's default.
+	if u := d.Spec.Strategy.RollingUpdate; u != nil && u.MaxUnavailable != nil {
+		unavailable = *u.MaxUnavailable
+	}
+	if n, err := intstr.GetScaledValueFromIntOrPercent(&unavailable, wantedReplicas(d), false); err == nil && n > 0 {
+		return 0
+	}
+	return 1
 }
 
 func add(to map[corev1.ResourceName]resource.Quantity, name corev1.ResourceName, amount resource.Quantity, times int64) {

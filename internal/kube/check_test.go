@@ -1,6 +1,7 @@
 package kube_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,6 +11,19 @@ import (
 	"github.com/headgate-dev/headgate/internal/kube/kubetest"
 	"github.com/headgate-dev/headgate/stages"
 )
+
+func manifestsOf(t *testing.T, text string) []json.RawMessage {
+	t.Helper()
+	var out []json.RawMessage
+	for _, u := range kubetest.Objects(t, text) {
+		b, err := u.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, b)
+	}
+	return out
+}
 
 func TestCheck(t *testing.T) {
 	healthy := strings.ReplaceAll(app, "NAME", "user")
@@ -43,6 +57,17 @@ func TestCheck(t *testing.T) {
 		{name: "autoscaler that may shrink stable", world: healthy + "---\n{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: user, namespace: shop}, spec: {scaleTargetRef: {kind: Deployment, name: user}, minReplicas: 1, maxReplicas: 9}}"},
 		{name: "autoscaler that may not", world: healthy + "---\n{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: user, namespace: shop}, spec: {scaleTargetRef: {kind: Deployment, name: user}, minReplicas: 2, maxReplicas: 9}}"},
 		{name: "quota", world: healthy + "---\n{apiVersion: v1, kind: ResourceQuota, metadata: {name: small, namespace: shop}, status: {hard: {pods: 3, requests.cpu: 1}, used: {pods: 2}}}"},
+		{name: "quota that has no room for the promotion", world: healthy + "---\n{apiVersion: v1, kind: ResourceQuota, metadata: {name: small, namespace: shop}, status: {hard: {pods: 4}, used: {pods: 2}}}"},
+		{name: "quota with just enough room", world: healthy + "---\n{apiVersion: v1, kind: ResourceQuota, metadata: {name: small, namespace: shop}, status: {hard: {pods: 5}, used: {pods: 2}}}"},
+		{name: "config that changes under its name", world: healthy + "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: user, namespace: shop}, data: {a: \"1\"}}",
+			change: func(_ *kubetest.Server, c *stages.RolloutCheck) {
+				c.Release.Manifests = manifestsOf(t, healthy+"---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: user}, data: {a: \"2\"}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: user-2}, data: {a: \"2\"}}")
+			}},
+		{name: "manifests whose objects could not be taken away again", world: healthy,
+			change: func(s *kubetest.Server, c *stages.RolloutCheck) {
+				c.Release.Manifests = manifestsOf(t, healthy+"---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: user}, data: {a: \"2\"}}")
+				s.With(func() { s.Denied = func(verb, res string) bool { return res == "configmaps" && verb == "delete" } })
+			}},
 		{name: "rules that know stable's label", world: healthy +
 			"---\n{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: user, namespace: shop}, spec: {selector: {matchLabels: {app: user}}}}" +
 			"\n---\n{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: redis, namespace: shop}, spec: {podSelector: {matchLabels: {app: redis}}, ingress: [{from: [{podSelector: {matchLabels: {app: user}}}]}]}}"},
