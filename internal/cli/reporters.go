@@ -22,11 +22,15 @@ const heartbeat = 30 * time.Second
 var formats = []string{"plain", "github", "json", "markdown"}
 
 // reportOptions say who is told about a run.
-type reportOptions struct{ reports []string }
+type reportOptions struct {
+	reports []string
+	verbose bool
+}
 
 func (o *reportOptions) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.reports, "report", nil,
 		"write a report, as `FORMAT[=PATH]`: plain, github, json (one event a line) or markdown; without PATH, or with -, to stdout; can be repeated; default github in GitHub Actions, else plain")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "show at every look of a gate what its checks found and asked")
 }
 
 // target is one report asked for.
@@ -90,8 +94,10 @@ func (a *app) reporters(o reportOptions, of reported) (*reporters, error) {
 		return nil, err
 	}
 	all := &reporters{}
+	text := a.textOptions(of)
+	text.Verbose = o.verbose || a.Getenv("RUNNER_DEBUG") == "1" // GitHub's own switch
 	for _, t := range targets {
-		if err := a.addReporter(all, t, a.textOptions(of)); err != nil {
+		if err := a.addReporter(all, t, text); err != nil {
 			return nil, errors.Join(err, all.close())
 		}
 	}

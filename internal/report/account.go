@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"time"
 
 	"github.com/headgate-dev/headgate/pipeline"
@@ -77,9 +78,27 @@ func (a *account) add(e pipeline.Event) {
 	case pipeline.Undone:
 		if e.Change != nil {
 			a.undone = append(a.undone, e.Change.Thing.String())
+			a.wayBack(e)
 		}
 	case pipeline.RunEnded:
 		a.result = e.Result
+	}
+}
+
+// wayBack adds to the traffic that a route is as it was before the run.
+func (a *account) wayBack(e pipeline.Event) {
+	if e.Change.Thing.Kind != routeKind {
+		return
+	}
+	for _, last := range slices.Backward(a.traffic) {
+		if last.route != e.Change.Thing.Name {
+			continue
+		}
+		if last.weight == nil || *last.weight > 0 {
+			last.at, last.weight = e.Time.Sub(a.started), new(float64)
+			a.traffic = append(a.traffic, last)
+		}
+		return
 	}
 }
 

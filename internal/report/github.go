@@ -49,7 +49,7 @@ func NewGitHub(o GitHubOptions) *GitHub {
 		o.Token = rand.Text
 	}
 	r := &GitHub{o: o, account: newAccount(o.Options), told: map[string]bool{}}
-	r.p = printer{Options: o.Options, teller: newTeller()}
+	r.p = printer{Options: o.Options, teller: newTeller(o.Verbose)}
 	r.p.beat = func() { r.mu.Lock(); defer r.mu.Unlock(); r.resume(); r.p.heartbeat() }
 	r.actions = githubactions.New(githubactions.WithWriter(&lenientWriter{to: o.Out, err: &r.err}),
 		githubactions.WithGetenv(o.Getenv))

@@ -31,6 +31,9 @@ type Options struct {
 	// Heartbeat is the longest silence while a stage runs, after which a line
 	// says what is waited for; 0 means none. Use 0 when events are replayed.
 	Heartbeat time.Duration
+	// Verbose shows at every look of a gate what its checks found and asked,
+	// and not only where one failed.
+	Verbose bool
 	// Run is which run it is, for reports of one that ends before it begins.
 	Run pipeline.Info
 	// Locate returns where a stage stands in the pipeline file; nil, or a

@@ -21,7 +21,7 @@ var _ Reporter = (*Plain)(nil)
 
 // NewPlain returns a plain reporter.
 func NewPlain(o Options) *Plain {
-	r := &Plain{p: printer{Options: o, teller: newTeller()}}
+	r := &Plain{p: printer{Options: o, teller: newTeller(o.Verbose)}}
 	r.p.beat = func() { r.mu.Lock(); defer r.mu.Unlock(); r.p.heartbeat() }
 	return r
 }
@@ -99,7 +99,11 @@ func (p *printer) where(e pipeline.Event) {
 	if e.Type != pipeline.RunEnded || e.Result == nil {
 		return
 	}
-	if at := p.locate(e.Result.Stage); at.Pos.IsValid() {
+	at := p.locate(e.Result.Stage)
+	if found := errorsOf(e.Result.Findings); len(found) == 1 && found[0].Pos.IsValid() {
+		at = Place{File: p.file(), Pos: found[0].Pos}
+	}
+	if at.Pos.IsValid() && at.File != "" {
 		p.write("", line{text: fmt.Sprintf("at %s:%s", at.File, at.Pos), tone: quiet, under: true})
 	}
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,8 +40,13 @@ type teller struct {
 	start   time.Time
 	begun   map[string]time.Time
 	said    map[string]saidVerdict
-	waiting string // what is waited for, "" when nothing is
-	stage   string // the one that runs
+	tracks  map[string]string // by route, those that get traffic
+	waiting string            // what is waited for, "" when nothing is
+	stage   string            // the one that runs
+	verbose bool
+	// began says that the run was seen from its beginning, changed that it may
+	// have changed something.
+	began, changed bool
 }
 
 type saidVerdict struct {
@@ -48,8 +54,8 @@ type saidVerdict struct {
 	at      time.Time
 }
 
-func newTeller() *teller {
-	return &teller{begun: map[string]time.Time{}, said: map[string]saidVerdict{}}
+func newTeller(verbose bool) *teller {
+	return &teller{begun: map[string]time.Time{}, said: map[string]saidVerdict{}, tracks: map[string]string{}, verbose: verbose}
 }
 
 // tell returns the lines about e; none when it says nothing to people.
@@ -65,6 +71,7 @@ func (t *teller) tell(e pipeline.Event) []line {
 	case pipeline.StepPassed, pipeline.Marked, pipeline.Changed:
 		return nil
 	case pipeline.Changing:
+		t.changed = true
 		return t.about(e, quiet, "change "+thing(e))
 	case pipeline.Judged:
 		return t.judged(e)
@@ -74,6 +81,10 @@ func (t *teller) tell(e pipeline.Event) []line {
 	case pipeline.Output:
 		return []line{{text: prefix(clean(e.Stage), " | ") + strings.TrimRight(clean(e.Message), " "), tone: quiet, foreign: true}}
 	case pipeline.TrafficShifted:
+		t.tracks[e.Name] = clean(e.Track)
+		if e.Weight != nil && *e.Weight == 0 {
+			delete(t.tracks, e.Name)
+		}
 		return t.about(e, neutral, traffic(e))
 	case pipeline.EvidenceFound:
 		return append(t.about(e, neutral, "evidence"), indented(e.Message)...)
@@ -89,6 +100,7 @@ func (t *teller) run(e pipeline.Event) []line {
 	if e.Run == nil {
 		return nil
 	}
+	t.began, t.changed = true, t.changed || e.Type == pipeline.RunResumed
 	text := "run " + clean(e.Run.ID) + " of " + clean(e.Run.Pipeline)
 	if e.Type == pipeline.RunResumed {
 		text = "resuming " + text
@@ -141,12 +153,13 @@ func (t *teller) judged(e pipeline.Event) []line {
 		return nil
 	}
 	t.said[key] = saidVerdict{outcome: v.Outcome, at: e.Time}
-	lines := t.about(e, outcomeTone(v.Outcome), "gate "+clean(v.Gate)+": "+v.Outcome.String()+prefix(": ", clean(v.Reason)))
-	if v.Outcome == pipeline.Pass {
+	text, tone := verdict(*v)
+	lines := t.about(e, tone, "gate "+clean(v.Gate)+": "+text)
+	if v.Outcome != pipeline.Fail && !t.verbose {
 		return lines
 	}
 	for _, m := range v.Evidence {
-		if m.Outcome == pipeline.Pass {
+		if m.Outcome == pipeline.Pass && !t.verbose {
 			continue
 		}
 		lines = append(lines, line{text: measurement(m), tone: quiet, under: true})
@@ -156,6 +169,19 @@ func (t *teller) judged(e pipeline.Event) []line {
 	}
 	return lines
 }
+
+// wayBack says what the undoing of a route means for the traffic.
+func (t *teller) wayBack(e pipeline.Event) string {
+	if e.Change == nil || e.Change.Thing.Kind != routeKind || t.tracks[e.Change.Thing.Name] == "" {
+		return ""
+	}
+	track := t.tracks[e.Change.Thing.Name]
+	delete(t.tracks, e.Change.Thing.Name)
+	return ": traffic is 0% to " + track + " again"
+}
+
+// routeKind is the kind of thing that splits traffic.
+const routeKind = "route"
 
 // measurement says in one line what a check found.
 func measurement(m pipeline.Measurement) string {
@@ -180,15 +206,19 @@ func measurement(m pipeline.Measurement) string {
 
 func (t *teller) putBack(e pipeline.Event) []line {
 	switch e.Type {
-	case pipeline.Committed:
+	case pipeline.Committed, pipeline.Finished:
+		if t.began && !t.changed {
+			return nil // there is nothing that could be undone or cleaned up
+		}
+		if e.Type == pipeline.Finished {
+			return t.about(e, good, "finished")
+		}
 		return t.about(e, good, "committed: from here on nothing is undone")
-	case pipeline.Finished:
-		return t.about(e, good, "finished")
 	case pipeline.RollingBack:
 		t.waiting = "rollback"
 		return t.about(e, caution, "rolling back"+prefix(": ", clean(e.Reason)))
 	case pipeline.Undone:
-		return t.about(e, neutral, "put back "+thing(e))
+		return t.about(e, neutral, "put back "+thing(e)+t.wayBack(e))
 	case pipeline.UndoFailed:
 		what := thing(e)
 		if e.Change == nil {
@@ -215,20 +245,27 @@ func (t *teller) ended(e pipeline.Event) []line {
 	var before []line
 	r := e.Result
 	text := Outcome(r.Ending)
-	if r.Ending == pipeline.Delivered {
+	switch {
+	case r.Ending == pipeline.Delivered && !t.began && r.Reason != "":
+		return []line{{text: clean(r.Reason), tone: good}} // a recovery that had nothing to do
+	case r.Ending == pipeline.Delivered:
 		text += " in " + took(e.Time.Sub(t.start))
 	}
 	if r.Stage != "" {
 		text += prefix(": stage ", clean(r.Stage))
 	}
-	if found := errorsOf(r.Findings); len(found) > 1 { // one alone is the reason
+	hint := r.Hint
+	found := errorsOf(r.Findings)
+	if len(found) == 1 { // it is the reason
+		hint = cmp.Or(hint, found[0].Hint)
+	} else {
 		for _, f := range found {
 			before = append(before, line{text: clean(findingText(f)), tone: bad, under: true})
 		}
 	}
 	lines := append(before, line{text: text + prefix(": ", clean(r.Reason)), tone: endingTone(r.Ending)})
-	if r.Hint != "" {
-		lines = append(lines, line{text: "hint: " + clean(r.Hint), under: true})
+	if hint != "" {
+		lines = append(lines, line{text: "hint: " + clean(hint), under: true})
 	}
 	return lines
 }
