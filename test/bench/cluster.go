@@ -11,9 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -31,14 +30,12 @@ type cluster struct {
 	dir    string
 	images []string // two releases of the same program
 	ns     map[string]string
-	argoUp *argoController
 }
 
 // The namespaces of the services, by what rolls them out.
 const (
 	byDeployment = "deployment"
 	byHeadgate   = "headgate"
-	byArgo       = "argo"
 )
 
 var (
@@ -63,14 +60,7 @@ func connect(ctx context.Context, s settings, dir string) (*cluster, error) {
 	if c.images, err = pushImages(ctx, s.root, dir); err != nil {
 		return nil, err
 	}
-	kinds := []string{byDeployment, byHeadgate}
-	if s.argo != "" {
-		kinds = append(kinds, byArgo)
-		if c.argoUp, err = startArgo(ctx, c.api, s); err != nil {
-			return nil, err
-		}
-	}
-	for _, kind := range kinds {
+	for _, kind := range []string{byDeployment, byHeadgate} {
 		if err := c.serve(ctx, s.root, kind); err != nil {
 			c.close()
 			return nil, fmt.Errorf("start the service: %w", err)
@@ -86,7 +76,6 @@ func (c *cluster) close() {
 	for _, ns := range c.ns {
 		_ = c.api.Resource(namespaces).Delete(ctx, ns, metav1.DeleteOptions{})
 	}
-	c.argoUp.stop()
 }
 
 // serve starts the example service in a namespace.
@@ -114,18 +103,11 @@ func (c *cluster) serve(ctx context.Context, root, kind string) error {
 		if err := yaml.Unmarshal([]byte(text), &u.Object); err != nil {
 			return err
 		}
-		gvr := part.gvr
-		if kind == byArgo && gvr == deployments {
-			gvr, u = rollouts, argoRollout(u)
-		}
-		if _, err := c.api.Resource(gvr).Namespace(ns).Create(ctx, u, metav1.CreateOptions{}); err != nil {
+		if _, err := c.api.Resource(part.gvr).Namespace(ns).Create(ctx, u, metav1.CreateOptions{}); err != nil {
 			return err
 		}
 	}
-	if kind == byArgo {
-		return c.await(ctx, rollouts, ns, argoDone)
-	}
-	return c.await(ctx, deployments, ns, updated)
+	return c.awaitUpdated(ctx, ns)
 }
 
 // plain makes a rolling update and measures from the write until Kubernetes
@@ -136,19 +118,19 @@ func (c *cluster) plain(ctx context.Context, image string) (time.Duration, error
 		return 0, err
 	}
 	began := time.Now()
-	if err := c.setImage(ctx, deployments, ns, image); err != nil {
+	if err := c.setImage(ctx, ns, image); err != nil {
 		return 0, err
 	}
-	err := c.await(ctx, deployments, ns, updated)
+	err := c.awaitUpdated(ctx, ns)
 	return time.Since(began), err
 }
 
-func (c *cluster) setImage(ctx context.Context, gvr schema.GroupVersionResource, ns, image string) error {
+func (c *cluster) setImage(ctx context.Context, ns, image string) error {
 	patch, err := json.Marshal([]map[string]any{{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": image}})
 	if err != nil {
 		return err
 	}
-	_, err = c.api.Resource(gvr).Namespace(ns).Patch(ctx, "user-service", types.JSONPatchType, patch, metav1.PatchOptions{})
+	_, err = c.api.Resource(deployments).Namespace(ns).Patch(ctx, "user-service", types.JSONPatchType, patch, metav1.PatchOptions{})
 	return err
 }
 
@@ -182,7 +164,7 @@ func (c *cluster) canary(ctx context.Context, binary, image string) (time.Durati
 			events = append(events, e)
 		}
 	}
-	return took, events, c.await(ctx, deployments, ns, updated)
+	return took, events, c.awaitUpdated(ctx, ns)
 }
 
 // updated reports whether a Deployment is all that it shall be.
@@ -195,24 +177,23 @@ func updated(u *unstructured.Unstructured) bool {
 		status("replicas") == pods && status("availableReplicas") == pods
 }
 
-// await watches the service until ok.
-func (c *cluster) await(ctx context.Context, gvr schema.GroupVersionResource, ns string, ok func(*unstructured.Unstructured) bool) error {
+// awaitUpdated watches the Deployment until it is all that it shall be.
+func (c *cluster) awaitUpdated(ctx context.Context, ns string) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	in := c.api.Resource(gvr).Namespace(ns)
 	for ctx.Err() == nil {
-		w, err := in.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=user-service"})
+		w, err := c.api.Resource(deployments).Namespace(ns).Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=user-service"})
 		if err != nil {
 			return err
 		}
 		for e := range w.ResultChan() {
-			if u, is := e.Object.(*unstructured.Unstructured); is && ok(u) {
+			if u, is := e.Object.(*unstructured.Unstructured); is && updated(u) {
 				w.Stop()
 				return nil
 			}
 		}
 	}
-	return fmt.Errorf("wait for %s user-service in %s: %w", gvr.Resource, ns, ctx.Err())
+	return fmt.Errorf("wait for the Deployment in %s: %w", ns, ctx.Err())
 }
 
 // calm waits until no pod of an earlier rollout is left.

@@ -37,8 +37,7 @@ type settings struct {
 	process int
 	root    string
 	binary  string
-	argo    string
-	crds    string
+	quiet   time.Duration
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -48,8 +47,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fs.IntVar(&s.process, "process", 20, "how often each start of the binary is measured")
 	fs.StringVar(&s.root, "root", "../..", "the repository")
 	fs.StringVar(&s.binary, "headgate", "", "measure this binary in place of one built now")
-	fs.StringVar(&s.argo, "argo", "", "measure Argo Rollouts as well, with this controller")
-	fs.StringVar(&s.crds, "argo-crds", "", "the folder with its resource definitions")
+	fs.DurationVar(&s.quiet, "quiet", 0, "wait at most this long, before each rollout, for the machine to have little to do")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}

@@ -14,9 +14,9 @@ const (
 	// canaryGoal is for a machine that does nothing else.
 	canaryGoal = 5 * time.Second
 	// drain is how long a track without traffic keeps its pods. The default
-	// is 5 s; half a second is several times what a proxy near by takes to
-	// learn of new weights.
-	drain = 500 * time.Millisecond
+	// is 5 s; a quarter of one is about twice what the test cluster's proxy
+	// takes to learn of new weights.
+	drain = 250 * time.Millisecond
 )
 
 // pipeline is measured from the start of the process to its end: one canary
@@ -41,39 +41,36 @@ func rolloutFigures(ctx context.Context, s settings, dir string, out io.Writer) 
 		return err
 	}
 	defer c.close()
-	var plain, ours, argo sample
-	phases := newPhases()
+	var plain, ours sample
+	phases, busy := newPhases(), 0
 	for i := range s.rounds + 1 { // The first brings the images to the node.
 		image := c.images[(i+1)%2]
+		calm := s.quiet == 0 || quiet(ctx, s.quiet)
 		p, err := c.plain(ctx, image)
 		if err != nil {
 			return fmt.Errorf("rolling update: %w", err)
 		}
+		calm = (s.quiet == 0 || quiet(ctx, s.quiet)) && calm
 		o, events, err := c.canary(ctx, s.binary, image)
 		if err != nil {
 			return fmt.Errorf("canary: %w", err)
 		}
-		a, err := c.argo(ctx, image)
-		if err != nil {
-			return fmt.Errorf("argo rollouts: %w", err)
-		}
 		if i == 0 {
 			continue
 		}
+		if !calm {
+			busy++
+		}
 		plain, ours = append(plain, p), append(ours, o)
 		phases.add(o, events)
-		if s.argo != "" {
-			argo = append(argo, a)
-		}
 	}
 	fmt.Fprintf(out, "\n%d pods, readiness probe every second, image on the node:\n", pods)
+	if busy > 0 {
+		fmt.Fprintf(out, "(the machine did not get quiet before %d of %d rounds)\n", busy, s.rounds)
+	}
 	fmt.Fprintf(out, "Deployment, rolling update, 25%% surge: %s\n", plain)
 	fmt.Fprintf(out, "headgate run, canary 20/40/60/80, drain %s: %s; %s\n", drain, ours, against(ours, canaryGoal))
 	fmt.Fprintf(out, "  times a rolling update: %s\n", ratio(ours, plain))
-	if s.argo != "" {
-		fmt.Fprintf(out, "Argo Rollouts, canary 20/40/60/80, no router: %s\n", argo)
-		fmt.Fprintf(out, "  headgate's time as a part of that: %s\n", ratio(ours, argo))
-	}
 	fmt.Fprintln(out, "where headgate's time goes, medians:")
 	phases.print(out)
 	return nil
