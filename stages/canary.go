@@ -222,7 +222,9 @@ func (r *canaryRun) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = watch.beside(ctx, func(ctx context.Context) error { return r.walk(ctx, watch) })
+	err = r.guarded(ctx, func(ctx context.Context) error {
+		return watch.beside(ctx, func(ctx context.Context) error { return r.walk(ctx, watch) })
+	})
 	if err == nil {
 		r.setOutputs(r.scope, r.release, r.canary(), since)
 	}

@@ -123,6 +123,16 @@ type Diagnoser interface {
 	Diagnose(ctx context.Context, t Track) (string, error)
 }
 
+// Guard can be implemented by a [Platform] that sees when a track which has
+// traffic loses its pods. Metrics do not show that: a pod that is gone answers
+// no scrape, and requests that find no pod are counted by nobody.
+type Guard interface {
+	// Guard watches the track until ctx ends and then returns nil. It returns
+	// an error that wraps [ErrNotReady] when no pod of the track is ready for
+	// longer than a moment.
+	Guard(ctx context.Context, t Track) error
+}
+
 // RolloutCheck is what a preflight asks a platform and a router about.
 type RolloutCheck struct {
 	Workload Workload

@@ -25,6 +25,7 @@ const (
 	NotPassing    = "NotPassing"    // the containers run, the probes do not pass
 	NoRoute       = "NoRoute"       // the pods are ready, the Service does not have them
 	Timeout       = "Timeout"       // none of these, and no time left
+	Lost          = "Lost"          // its pods were ready, and are not any more
 )
 
 // Problem is a reason why a track is not ready.

@@ -52,6 +52,7 @@ var (
 	_ stages.Checker   = (*Platform)(nil)
 	_ stages.Planner   = (*Platform)(nil)
 	_ stages.Permitter = (*Platform)(nil)
+	_ stages.Guard     = (*Platform)(nil)
 )
 
 // Platform returns the workloads of the cluster.
