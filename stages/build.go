@@ -38,8 +38,8 @@ type BuildStage struct {
 	Context    source.String               `yaml:"context" default:"." doc:"The folder that is sent to the build."`
 	Dockerfile source.String               `yaml:"dockerfile" doc:"Path of the Dockerfile. Default: Dockerfile, or Containerfile, in the context."`
 	Target     source.String               `yaml:"target" doc:"The stage of the Dockerfile that is built. Default: the last."`
-	Args       source.Map[source.Template] `yaml:"args" keys:"^[A-Za-z_][A-Za-z0-9_]*$" doc:"Build arguments. They end up in the image's history: never give a secret so."`
-	Secrets    source.Map[source.Template] `yaml:"secrets" keys:"^[A-Za-z0-9_.-]+$" doc:"Build secrets by id, for RUN --mount=type=secret,id=…. They never stand on a command line or in the image." example:"npm: ${{ secrets.npm_token }}"`
+	Args       source.Map[source.Template] `yaml:"args" keys:"^[A-Za-z_][A-Za-z0-9_]*$" words:"a name of letters, digits and _" doc:"Build arguments. They end up in the image's history: never give a secret so."`
+	Secrets    source.Map[source.Template] `yaml:"secrets" keys:"^[A-Za-z0-9_.-]+$" words:"an id of letters, digits, dots, - and _" doc:"Build secrets by id, for RUN --mount=type=secret,id=…. They never stand on a command line or in the image." example:"npm: ${{ secrets.npm_token }}"`
 	Platforms  []source.String             `yaml:"platforms" doc:"Platforms to build for. Default: that of the machine." example:"[linux/amd64, linux/arm64]"`
 	Push       source.Bool                 `yaml:"push" default:"true" doc:"Whether the image is pushed."`
 	Tool       source.String               `yaml:"tool" enum:"docker|podman|buildah" doc:"What builds. Default: the first of docker, podman and buildah that is there and works; a docker client without an engine is passed over. As root, buildah runs with chroot isolation unless BUILDAH_ISOLATION says otherwise."`
@@ -77,7 +77,8 @@ func (b *BuildStage) Check(_ *pipeline.Pipeline, _ *pipeline.Stage, report func(
 		}
 	}
 	if !b.Push.Value && len(b.Platforms) > 1 {
-		report(source.Problem{Pos: b.Push.Pos, Width: 1, Message: "an image for several platforms can only be pushed, not kept"})
+		report(source.Problem{Pos: b.Push.Pos, Width: 1, Message: "an image for several platforms can only be pushed, not kept",
+			Hint: "leave push: out, or name one platform"})
 	}
 }
 

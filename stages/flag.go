@@ -70,7 +70,8 @@ func (f *FlagStage) Check(p *pipeline.Pipeline, _ *pipeline.Stage, report func(s
 		last = w.Value
 	}
 	if len(f.Steps) > 0 && f.Steps[0].SetPercentage == nil {
-		report(source.Problem{Pos: f.Steps[0].Pos, Width: 1, Message: "the first step must be setPercentage"})
+		report(source.Problem{Pos: f.Steps[0].Pos, Width: 1, Message: "the first step must be setPercentage",
+			Hint: "before it there is nothing to wait for"})
 	}
 }
 

@@ -46,11 +46,8 @@ func (g *GateStage) Check(p *pipeline.Pipeline, st *pipeline.Stage, report func(
 		}
 	}
 	if !slices.Contains(known, g.Of.Value) {
-		problem := source.Problem{Pos: g.Of.Pos, Width: len(g.Of.Value), Message: fmt.Sprintf("no stage %q before this one rolls out", g.Of.Value)}
-		if near := source.Nearest(g.Of.Value, known); near != "" {
-			problem.Hint = fmt.Sprintf("did you mean %q?", near)
-		}
-		report(problem)
+		report(source.Problem{Pos: g.Of.Pos, Width: len(g.Of.Value), Message: fmt.Sprintf("no stage %q before this one rolls out", g.Of.Value),
+			Hint: source.Suggest(g.Of.Value, known, "stages that roll out before it")})
 	}
 }
 
@@ -128,7 +125,7 @@ func (p *Parts) judgeFor(ctx context.Context, s *pipeline.Scope, name string, d 
 func (p *Parts) watchFor(ctx context.Context, watch *watching, since time.Time, d time.Duration) error {
 	return watch.beside(ctx, func(ctx context.Context) error {
 		if left := d - watch.scope.Now().Sub(since); left > 0 {
-			watch.scope.Progress("gate %s looks for %s", watch.gate.Name(), left)
+			watch.scope.Progress("gate %s looks for %s", watch.gate.Name(), left.Round(100*time.Millisecond))
 			if err := watch.scope.Sleep(ctx, left); err != nil {
 				return err
 			}

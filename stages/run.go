@@ -27,7 +27,7 @@ func runKind(parts *Parts) pipeline.Kind {
 type RunStage struct {
 	Pos source.Pos
 	script
-	Outputs []source.String `yaml:"outputs" pattern:"^[A-Za-z_][A-Za-z0-9_]*$" doc:"Names of the values that the commands give to later stages. They write name=value, or name<<END, lines and END, to the file that $HEADGATE_OUTPUT names." example:"[revision]"`
+	Outputs []source.String `yaml:"outputs" pattern:"^[A-Za-z_][A-Za-z0-9_]*$" words:"letters, digits and _, not beginning with a digit" doc:"Names of the values that the commands give to later stages. They write name=value, or name<<END, lines and END, to the file that $HEADGATE_OUTPUT names." example:"[revision]"`
 	Undo    source.Script   `yaml:"undo" doc:"Commands that make it as it was, run when the pipeline is rolled back, also when the commands above failed or were interrupted. They get the same environment, but nothing in whose expression a secret stands: that comes from the environment of headgate itself." example:"./migrate down"`
 
 	parts *Parts
@@ -44,7 +44,9 @@ var (
 func (r *RunStage) OutputNames() []string {
 	var names []string
 	for _, o := range r.Outputs {
-		names = append(names, o.Value)
+		if o.Value != "" { // which it is where the file has a mistake
+			names = append(names, o.Value)
+		}
 	}
 	return names
 }

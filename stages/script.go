@@ -16,7 +16,7 @@ type script struct {
 	Run     source.Script               `yaml:"run" required:"true" short:"true" doc:"The commands, on one line or many. Expressions are refused here; give a value a name under env: and write \"$NAME\"." example:"go test ./..."`
 	Shell   source.String               `yaml:"shell" doc:"What runs the commands: bash, sh, pwsh, or a program that takes them after -c. Default: bash -eo pipefail where there is a bash, else sh -e." example:"bash"`
 	Dir     source.String               `yaml:"dir" doc:"The folder in which they run. Default: the one that headgate was started in." example:"services/user"`
-	Env     source.Map[source.Template] `yaml:"env" keys:"^[A-Za-z_][A-Za-z0-9_]*$" doc:"Added to the environment, over the stage's own env." example:"DATABASE_URL: ${{ secrets.database }}"`
+	Env     source.Map[source.Template] `yaml:"env" keys:"^[A-Za-z_][A-Za-z0-9_]*$" words:"a name of letters, digits and _" doc:"Added to the environment, over the stage's own env." example:"DATABASE_URL: ${{ secrets.database }}"`
 	Timeout source.Duration             `yaml:"timeout" min:"1s" doc:"How long they may take; then their process group is ended, and the stage fails. Default: no bound but the stage's." example:"10m"`
 }
 

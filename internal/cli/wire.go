@@ -69,13 +69,13 @@ func (w *wiring) connect(p *pipeline.Pipeline, v pipeline.Values, o worldOptions
 	if s, ok := pipeline.SectionOf[*prom.Section](p, prom.Key); ok {
 		metrics, err := s.Open(text)
 		if err != nil {
-			return &usageError{err: err}
+			return wrongSection(p, s.URL.Pos, err)
 		}
 		w.parts.Gates.Metrics = metrics
 	}
 	if s, ok := pipeline.SectionOf[*redisSection](p, redisKey); ok {
 		if err := w.openFlags(s, text); err != nil {
-			return &usageError{err: err}
+			return wrongSection(p, s.URL.Pos, err)
 		}
 	}
 	if !usesCluster(p) {
@@ -90,6 +90,12 @@ func (w *wiring) connect(p *pipeline.Pipeline, v pipeline.Values, o worldOptions
 	w.parts.Router = func(t stages.Traffic, wl stages.Workload) (stages.Router, error) { return router(c, t, wl) }
 	w.parts.RouterOf = func(was json.RawMessage) (stages.Router, error) { return route.FromSnapshot(c, was) }
 	return nil
+}
+
+// wrongSection is what a section says, seen to be wrong when its expressions
+// are known. The error must hold no secret.
+func wrongSection(p *pipeline.Pipeline, at source.Pos, err error) error {
+	return &fileError{file: p.File, problems: source.Problems{source.Problem{Message: err.Error()}.In(p.File, at)}}
 }
 
 func (w *wiring) openFlags(s *redisSection, text func(source.Template) (string, error)) error {

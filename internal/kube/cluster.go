@@ -63,6 +63,9 @@ func New(cfg Config) (*Cluster, error) {
 	over.Context.Namespace = cfg.Namespace
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, over)
 	rc, err := loader.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) { // whose text speaks of variables that are not ours
+		err = errors.New("there is none")
+	}
 	if err != nil {
 		return nil, &configError{fmt.Errorf("read kubeconfig: %w", err)}
 	}
@@ -112,7 +115,7 @@ func (e *configError) Unwrap() error { return e.error }
 // Hint says where the configuration comes from.
 func (e *configError) Hint() string {
 	if os.Getenv("KUBECONFIG") == "" {
-		return "set KUBECONFIG or --kubeconfig to a kubeconfig file, or run in a pod with a service account; --offline does without a cluster"
+		return "set KUBECONFIG or --kubeconfig to a kubeconfig file, or run in a pod with a service account; headgate plan --offline does without a cluster"
 	}
 	return "check the file that KUBECONFIG names, its current context and its credentials"
 }

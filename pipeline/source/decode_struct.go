@@ -39,6 +39,8 @@ func (d *decoder) noShortForm(s slot, decl *declaration) {
 	hint := ""
 	if names := d.known(s, decl); len(names) > 0 {
 		hint = "keys: " + listing(names)
+	} else if !s.top {
+		hint = "it has no keys: write {}"
 	}
 	d.reportHere(s, fmt.Sprintf("%s: expected a mapping, found %s", what, kindWords(s.node)), hint)
 }
