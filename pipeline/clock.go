@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -61,7 +62,7 @@ func while(ctx context.Context, watch, do func(ctx context.Context) error, count
 	count.enter()
 	wg.Go(func() {
 		defer count.leave() // after stopDo, or time would pass before do has heard
-		err := watch(watchCtx)
+		err := guarded("watch", func() error { return watch(watchCtx) })
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil && !doEnded {
@@ -90,6 +91,13 @@ type VirtualClock struct {
 	now      time.Time
 	awake    int
 	sleepers []*sleeper
+	timers   []*virtualTimer
+}
+
+// virtualTimer ends a context at a time.
+type virtualTimer struct {
+	at  time.Time
+	end func()
 }
 
 type sleeper struct {
@@ -144,6 +152,41 @@ func (c *VirtualClock) Sleep(ctx context.Context, d time.Duration) error {
 	return context.Cause(ctx) // woken in the same moment, and counted in
 }
 
+// WithTimeout is context.WithTimeoutCause in the clock's time.
+func (c *VirtualClock) WithTimeout(ctx context.Context, d time.Duration, cause error) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithCancelCause(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &virtualTimer{at: c.now.Add(d), end: func() { stop(cause) }}
+	c.timers = append(c.timers, t)
+	return ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.timers = slices.DeleteFunc(c.timers, func(other *virtualTimer) bool { return other == t })
+		stop(nil)
+	}
+}
+
+// expire ends the context whose time comes first, if that is before at, and
+// reports whether there was one.
+func (c *VirtualClock) expire(at time.Time) bool {
+	var first *virtualTimer
+	for _, t := range c.timers {
+		if t.at.Before(at) && (first == nil || t.at.Before(first.at)) {
+			first = t
+		}
+	}
+	if first == nil {
+		return false
+	}
+	if first.at.After(c.now) {
+		c.now = first.at
+	}
+	c.timers = slices.DeleteFunc(c.timers, func(t *virtualTimer) bool { return t == first })
+	first.end()
+	return true
+}
+
 // advance moves time to the earliest sleeper when nobody is awake. A sleeper
 // whose context has ended is as good as awake.
 func (c *VirtualClock) advance() {
@@ -160,6 +203,10 @@ func (c *VirtualClock) advance() {
 		}
 	}
 	s := c.sleepers[first]
+	if c.expire(s.at) {
+		c.advance()
+		return
+	}
 	c.sleepers = append(c.sleepers[:first], c.sleepers[first+1:]...)
 	if s.at.After(c.now) {
 		c.now = s.at

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"time"
 )
 
@@ -25,33 +24,42 @@ func (x *execution) forward(ctx context.Context) Result {
 			return x.fail(ctx, "", err)
 		}
 	}
-	running := x.Options.From == ""
+	running, past := x.Options.From == "", false
 	for _, st := range x.Pipeline.Stages {
 		running = running || st.Name == x.Options.From
-		if err := x.stageOnce(ctx, st, running); err != nil {
-			return x.fail(ctx, st.Name, err)
-		}
-		if st.Name == x.Options.Until {
+		// What an earlier process began is not left half done, whatever this
+		// one was asked to run.
+		begun := x.status(st.Name) != ""
+		if past && !begun {
 			break
 		}
+		if err := x.stageOnce(ctx, st, running || begun); err != nil {
+			return x.fail(ctx, st.Name, err)
+		}
+		past = past || st.Name == x.Options.Until
 	}
 	return x.deliver(ctx)
+}
+
+// status returns how far a stage has come, "" where it has not begun.
+func (x *execution) status(stage string) (status EventType) {
+	x.look(func(s *State) {
+		if st := s.Stage(stage); st != nil {
+			status = st.Status
+		}
+	})
+	return status
 }
 
 // stageOnce runs a stage unless it has passed in an earlier process or is
 // left out.
 func (x *execution) stageOnce(ctx context.Context, st *Stage, running bool) error {
-	var status EventType
-	x.look(func(s *State) {
-		if done := s.Stage(st.Name); done != nil {
-			status = done.Status
-		}
-	})
+	status := x.status(st.Name)
+	_, commits := st.Task.(Committer)
 	switch {
+	case status == StagePassed && commits:
+		return x.commitAgain(ctx, st)
 	case status == StagePassed || status == StageSkipped:
-		if _, ok := st.Task.(Committer); ok && status == StagePassed {
-			return x.commit(ctx) // the process may have died between the two
-		}
 		return nil
 	case !running:
 		return x.record(ctx, Event{Type: StageSkipped, Stage: st.Name, Reason: "before " + x.Options.From})
@@ -59,7 +67,7 @@ func (x *execution) stageOnce(ctx context.Context, st *Stage, running bool) erro
 	if err := x.mayGoOn(ctx); err != nil {
 		return err
 	}
-	if st.If.IsSet() {
+	if st.If.IsSet() && status == "" { // it is decided once
 		ok, err := x.Pipeline.Condition(st.If, x.values())
 		if err != nil {
 			return fmt.Errorf("evaluate if: %w", err)
@@ -74,10 +82,22 @@ func (x *execution) stageOnce(ctx context.Context, st *Stage, running bool) erro
 	if err := x.runStage(ctx, st); err != nil {
 		return err
 	}
-	if _, ok := st.Task.(Committer); ok {
+	if commits {
 		return x.commit(ctx)
 	}
 	return nil
+}
+
+// commitAgain is for a stage that passed in an earlier process, which may
+// have died before its commit, or before the finish. A commit that stands is
+// not written again: it would cover what has passed since.
+func (x *execution) commitAgain(ctx context.Context, st *Stage) error {
+	var committed bool
+	x.look(func(s *State) { committed = s.Stage(st.Name).Committed })
+	if committed {
+		return x.finish(ctx)
+	}
+	return x.commit(ctx)
 }
 
 // errPreflight is a preflight's refusal just before the first change.
@@ -113,90 +133,6 @@ func (x *execution) openEnded(ctx context.Context) error {
 		err = fmt.Errorf("%w: run %s began meanwhile and is unfinished", ErrLocked, found.Run.ID)
 	}
 	return err
-}
-
-func (x *execution) runStage(ctx context.Context, st *Stage) error {
-	if err := x.record(ctx, Event{Type: StageStarted, Stage: st.Name}); err != nil {
-		return err
-	}
-	scope := x.scope(st)
-	err := x.call(ctx, st, func(ctx context.Context) error { return st.Task.Run(ctx, scope) })
-	if err == nil {
-		err = x.record(ctx, Event{Type: StagePassed, Stage: st.Name, Outputs: scope.Outputs()})
-	}
-	return err
-}
-
-func (x *execution) scope(st *Stage) *Scope {
-	return &Scope{x: x, stage: st, outputs: map[string]string{}}
-}
-
-// TimeoutError is the cause of the end of a stage that took too long.
-type TimeoutError struct{ After time.Duration }
-
-// Error names the time.
-func (e *TimeoutError) Error() string { return "timed out after " + e.After.String() }
-
-// call does a stage's work within its timeout. A stage that does not hear
-// that the run was cancelled is left behind: it can change nothing any more.
-func (x *execution) call(ctx context.Context, st *Stage, work func(ctx context.Context) error) error {
-	stageCtx, cancel := ctx, context.CancelFunc(func() {})
-	limit := st.Timeout.Value
-	if limit > 0 {
-		stageCtx, cancel = x.withTimeout(ctx, limit)
-	}
-	defer cancel()
-	done := make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				done <- fmt.Errorf("stage broke down: %v\n%s", p, debug.Stack())
-			}
-		}()
-		done <- work(stageCtx)
-	}()
-	var err error
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		select {
-		case err = <-done:
-		case <-time.After(stopTime):
-			err = context.Cause(ctx)
-		}
-	}
-	var timeout *TimeoutError
-	if err != nil && ctx.Err() == nil && errors.As(context.Cause(stageCtx), &timeout) && !errors.As(err, new(*TimeoutError)) {
-		return fmt.Errorf("%w: %w", timeout, err)
-	}
-	return err
-}
-
-// withTimeout is context.WithTimeoutCause in the run's time.
-func (x *execution) withTimeout(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	cause := &TimeoutError{After: limit}
-	if _, real := x.Clock.(RealClock); real {
-		return context.WithTimeoutCause(ctx, limit, cause)
-	}
-	ctx, stop := context.WithCancelCause(ctx)
-	deadline := x.Clock.Now().Add(limit)
-	return &virtualDeadline{Context: ctx, clock: x.Clock, at: deadline, stop: func() { stop(cause) }}, func() { stop(nil) }
-}
-
-// virtualDeadline ends when somebody looks at it after its time. That is
-// enough where time passes only in Sleep, which looks.
-type virtualDeadline struct {
-	context.Context
-	clock Clock
-	at    time.Time
-	stop  func()
-}
-
-func (d *virtualDeadline) Err() error {
-	if !d.clock.Now().Before(d.at) {
-		d.stop()
-	}
-	return d.Context.Err()
 }
 
 // deliver commits what is not committed and ends the run.
@@ -246,19 +182,19 @@ func (x *execution) commit(ctx context.Context) error {
 
 // recordCommit tries again where an ordinary event would not: when the answer
 // to this write is lost, nobody knows whether the run is committed.
+// A cancellation does not cut it off at once, for the same reason.
 func (x *execution) recordCommit(ctx context.Context) error {
+	writing, cancel := x.beyond(ctx, commitTime)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopTime, cancel) })()
 	var err error
 	for try := range commitTries {
-		if err = x.record(ctx, Event{Type: Committed}); err == nil || ctx.Err() != nil || errors.Is(err, ErrLockLost) {
+		x.mendJournal()
+		if err = x.record(writing, Event{Type: Committed}); err == nil || errors.Is(err, ErrLockLost) {
 			return err
 		}
-		if try < commitTries-1 {
-			x.mu.Lock()
-			x.broken = nil
-			x.mu.Unlock()
-			if sleepErr := x.Clock.Sleep(ctx, time.Second); sleepErr != nil {
-				return &doubtError{sleepErr}
-			}
+		if try == commitTries-1 || x.Clock.Sleep(ctx, time.Second) != nil {
+			break
 		}
 	}
 	return &doubtError{err}
@@ -306,7 +242,7 @@ func (x *execution) finish(ctx context.Context) error {
 		if scope.outputs == nil {
 			scope.outputs = map[string]string{}
 		}
-		err := x.call(ctx, st, func(ctx context.Context) error { return finisher.Finish(ctx, scope) })
+		err := x.call(ctx, scope, func(ctx context.Context) error { return finisher.Finish(ctx, scope) })
 		if err == nil {
 			err = x.record(ctx, Event{Type: StepPassed, Stage: st.Name, Name: finishStep})
 		}

@@ -22,7 +22,7 @@ func (x *execution) preflight(ctx context.Context, stages []*Stage) (result Resu
 		bad = append(bad, f.Message)
 	}
 	if ctx.Err() != nil {
-		return x.makeSafe(ctx, ""), true
+		return x.fail(ctx, "", context.Cause(ctx)), true
 	}
 	if len(bad) == 0 {
 		return Result{}, false

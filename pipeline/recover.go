@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Policies for an unfinished earlier run; see [Options].
@@ -18,7 +19,7 @@ const (
 // is finished. Where nothing is unfinished it changes nothing and the result
 // is Delivered with a reason that says so.
 func (r *Runner) Recover(ctx context.Context) Result {
-	return r.repair(ctx, func(x *execution) Result {
+	return r.repair(ctx, func(ctx context.Context, x *execution) Result {
 		if x.state.Committed {
 			return x.completeCommitted(ctx)
 		}
@@ -29,7 +30,7 @@ func (r *Runner) Recover(ctx context.Context) Result {
 // Rollback puts back an unfinished run from its journal alone; Pipeline may
 // be empty. A run that is committed is refused, since nothing of it is undone.
 func (r *Runner) Rollback(ctx context.Context) Result {
-	return r.repair(ctx, func(x *execution) Result {
+	return r.repair(ctx, func(ctx context.Context, x *execution) Result {
 		if x.state.Committed {
 			err := fmt.Errorf("run %s is committed: what is delivered is not undone by its journal", x.state.Run.ID)
 			return Result{Ending: DeliveredNotFinished, Reason: err.Error(), Err: err,
@@ -40,19 +41,22 @@ func (r *Runner) Rollback(ctx context.Context) Result {
 }
 
 // repair takes the lock and hands an unfinished run to what mends it.
-func (r *Runner) repair(ctx context.Context, mend func(x *execution) Result) Result {
+func (r *Runner) repair(ctx context.Context, mend func(ctx context.Context, x *execution) Result) Result {
 	x := r.execution()
-	ctx, x.stop = context.WithCancelCause(ctx)
-	defer x.stop(nil)
 	result := x.repair(ctx, mend)
-	x.tell(Event{Type: RunEnded, Result: &result, Stage: result.Stage, Reason: result.Reason})
+	x.end(&result)
 	return result
 }
 
-func (x *execution) repair(ctx context.Context, mend func(x *execution) Result) Result {
+func (x *execution) repair(ctx context.Context, mend func(ctx context.Context, x *execution) Result) Result {
+	ctx, done := x.under(ctx)
+	defer done()
 	events, err := x.Store.Peek(ctx)
+	if err != nil && ctx.Err() != nil {
+		return x.makeSafe(ctx, "")
+	}
 	if err != nil {
-		return Result{Ending: RollbackIncomplete, Reason: "look for an unfinished run: " + err.Error(), Err: err}
+		return Result{Ending: RollbackIncomplete, Reason: "look for an unfinished run: " + err.Error(), Err: err, Hint: hintOf(err)}
 	}
 	state, err := Replay(events)
 	if err != nil {
@@ -61,14 +65,19 @@ func (x *execution) repair(ctx context.Context, mend func(x *execution) Result) 
 	if !state.Unfinished() {
 		return Result{Ending: Delivered, Reason: "nothing is unfinished"}
 	}
+	x.found = state
 	defer x.close(0)
 	if err := x.adopt(ctx); err != nil {
-		return x.fail(ctx, "", err)
+		result := x.fail(ctx, "", err)
+		if result.Ending == FailedUnchanged { // which is not what a person should hear who asked for this
+			result.Ending = RollbackIncomplete
+		}
+		return result
 	}
 	if !x.state.Unfinished() {
 		return Result{Ending: Delivered, Reason: "nothing is unfinished"}
 	}
-	return mend(x)
+	return mend(ctx, x)
 }
 
 // adopt takes the lock and makes the journal's unfinished run this process's.
@@ -90,18 +99,20 @@ func (x *execution) unfinishedReason() error {
 	if x.state.Reason != "" {
 		return errors.New(x.state.Reason)
 	}
-	for _, st := range x.state.Stages {
-		if st.Status == StageFailed {
-			return errors.New(st.Reason)
-		}
+	if st := x.state.Stage(x.failedStage()); st != nil {
+		return errors.New(st.Reason)
 	}
 	return fmt.Errorf("run %s did not end", x.state.Run.ID)
 }
 
+// failedStage returns the stage that ended the run's way forward: one that
+// failed, whether or not it alone has been put back already.
 func (x *execution) failedStage() string {
-	for _, st := range x.state.Stages {
-		if st.Status == StageFailed {
-			return st.Name
+	for _, status := range []EventType{StageFailed, RolledBack} {
+		for _, st := range slices.Backward(x.state.Stages) {
+			if st.Status == status {
+				return st.Name
+			}
 		}
 	}
 	return ""
@@ -147,7 +158,10 @@ func (x *execution) takeOver(ctx context.Context) (result Result, ended bool) {
 		return x.fail(ctx, "", err), true
 	}
 	if !x.state.Unfinished() {
-		return Result{}, false // ended while this process took the lock
+		// It ended while this process took the lock.
+		result, ended = x.again(x.state)
+		x.startOver()
+		return result, ended
 	}
 	same := x.state.Run.Digest == x.Info.Digest && x.state.Run.Commit == x.Info.Commit
 	policy := x.Options.OnUnfinished
@@ -185,8 +199,8 @@ func (x *execution) resume(ctx context.Context) (result Result, ended bool) {
 func (x *execution) sameWorld(ctx context.Context) error {
 	var made []*changeState
 	x.look(func(s *State) {
-		for _, c := range s.changes {
-			if !c.undone && s.revocable(c) && c.keys[c.record.Key] {
+		for _, c := range s.standing() {
+			if s.revocable(c) && c.keys[c.record.Key] {
 				made = append(made, c)
 			}
 		}
@@ -222,9 +236,14 @@ func (x *execution) clearAway(ctx context.Context, same bool) (result Result, en
 		return done, true
 	}
 	id := x.state.Run.ID
-	x.mu.Lock()
-	x.state, x.resumed, x.begun = &State{}, false, false
-	x.mu.Unlock()
+	x.startOver()
 	x.tell(Event{Type: Warned, Message: fmt.Sprintf("run %s was unfinished and has been ended (%s); this run begins anew", id, done.Ending)})
 	return Result{}, false
+}
+
+// startOver forgets the earlier run, whose journal has ended.
+func (x *execution) startOver() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.state, x.resumed, x.begun, x.found = &State{}, false, false, nil
 }

@@ -14,15 +14,14 @@ func (x *execution) fail(ctx context.Context, stage string, err error) Result {
 	var unfinished *finishError
 	switch {
 	case errors.Is(err, ErrLockLost) || errors.Is(context.Cause(ctx), ErrLockLost):
-		return Result{Ending: Locked, Stage: stage, Reason: ErrLockLost.Error(), Err: err,
-			Hint: "this run changed nothing after that; look at what the other run does with headgate status"}
+		return lostResult(stage, err)
 	case errors.As(err, &refused):
 		return refused.result
 	case errors.As(err, new(*doubtError)):
 		return Result{Ending: DeliveredNotFinished, Stage: stage, Reason: err.Error(), Err: err,
 			Hint: "the new release has all the traffic; run the same command again, which finds out and finishes"}
 	case errors.Is(err, ErrLocked):
-		return Result{Ending: Locked, Stage: stage, Reason: err.Error(), Err: err}
+		return Result{Ending: Locked, Stage: stage, Reason: err.Error(), Err: err, Hint: hintOf(err)}
 	case ctx.Err() != nil:
 		return x.makeSafe(ctx, stage)
 	case errors.As(err, &unfinished):
@@ -50,7 +49,7 @@ func (x *execution) afterFailure(ctx context.Context, stage string, err error) R
 	}
 	for _, name := range stages {
 		if incomplete := x.undoAll(ctx, name, err.Error()); incomplete != nil {
-			return incompleteResult(stage, err, incomplete)
+			return x.incomplete(ctx, stage, err, incomplete)
 		}
 	}
 	if rest := x.deliver(ctx); rest.Ending != Delivered {
@@ -91,7 +90,7 @@ func (x *execution) putBack(ctx context.Context, stage string, because error) Re
 		ending = FailedUnchanged
 	}
 	if incomplete := x.undoAll(ctx, "", because.Error()); incomplete != nil && x.begun {
-		return incompleteResult(stage, because, incomplete)
+		return x.incomplete(ctx, stage, because, incomplete)
 	}
 	return Result{Ending: ending, Stage: stage, Reason: because.Error(), Err: because, Hint: hintOf(because)}
 }
@@ -104,31 +103,41 @@ func hintOf(err error) string {
 	return ""
 }
 
-func incompleteResult(stage string, because, incomplete error) Result {
-	if errors.Is(incomplete, ErrLockLost) {
-		return Result{Ending: Locked, Stage: stage, Reason: ErrLockLost.Error(), Err: incomplete}
+func lostResult(stage string, err error) Result {
+	return Result{Ending: Locked, Stage: stage, Reason: ErrLockLost.Error(), Err: err,
+		Hint: "this run changed nothing after that; look at what the other run does with headgate status"}
+}
+
+// incomplete ends a run that could not put back, or record, all that it had
+// to. A rollback that was cancelled is made safe like any other run.
+func (x *execution) incomplete(ctx context.Context, stage string, because, failed error) Result {
+	switch {
+	case errors.Is(failed, ErrLockLost) || x.lockLost():
+		return lostResult(stage, failed)
+	case ctx.Err() != nil:
+		return x.makeSafe(ctx, stage)
 	}
-	return Result{Ending: RollbackIncomplete, Stage: stage, Err: errors.Join(because, incomplete),
-		Reason: fmt.Sprintf("%v; and then: %v", because, incomplete),
+	return incompleteResult(stage, because, failed)
+}
+
+func incompleteResult(stage string, because, failed error) Result {
+	return Result{Ending: RollbackIncomplete, Stage: stage, Err: errors.Join(because, failed),
+		Reason: fmt.Sprintf("%v; and then: %v", because, failed),
 		Hint:   "look at it with headgate status, mend the cause, and run headgate rollback"}
 }
 
 // undoAll puts back every pending thing, of one stage or of all that are not
-// committed, and returns what it could not put back or record. It goes on
-// when ctx has been cancelled: what was begun must end.
+// committed, and returns what it could not put back or record. It ends with
+// ctx: then there are seconds left, or somebody else is in charge.
 func (x *execution) undoAll(ctx context.Context, stage, reason string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
-	defer cancel()
-	x.mu.Lock()
-	x.closed = stage == ""
-	x.mu.Unlock()
-
+	x.setClosed(stage == "")
 	unrecorded := x.recordAnyway(ctx, Event{Type: RollingBack, Stage: stage, Reason: reason})
 	var pending []PendingUndo
 	x.look(func(s *State) { pending = s.Pending(stage) })
 	var failed []error
-	var stuck []string // stages whose urgent things could not be put back
-	for _, p := range pending {
+	var stuck []string // stages of whose things one could not be put back
+	deadline := time.Now().Add(undoTime)
+	for i, p := range pending {
 		if errors.Is(unrecorded, ErrLockLost) || x.lockLost() {
 			return ErrLockLost
 		}
@@ -136,7 +145,7 @@ func (x *execution) undoAll(ctx context.Context, stage, reason string) error {
 			failed = append(failed, fmt.Errorf("%s was left as it is, since users may still depend on it", p.Thing))
 			continue
 		}
-		if err := x.undo(ctx, p, false); err != nil {
+		if err := x.undoWithin(ctx, p, time.Until(deadline)/time.Duration(len(pending)-i)); err != nil {
 			failed = append(failed, fmt.Errorf("put back %s: %w", p.Thing, err))
 			stuck = append(stuck, p.Stages...)
 			continue
@@ -149,37 +158,33 @@ func (x *execution) undoAll(ctx context.Context, stage, reason string) error {
 	if unrecorded != nil {
 		failed = append(failed, unrecorded)
 	}
-	x.mu.Lock()
-	x.closed = false
-	x.mu.Unlock()
+	if ctx.Err() == nil {
+		x.setClosed(false)
+	}
 	return errors.Join(failed...)
 }
 
-// recordAnyway is record for putting back: a journal that could not be
-// written is tried again, since the last entry of a rollback stands for all
-// that are missing before it.
-func (x *execution) recordAnyway(ctx context.Context, e Event) error {
-	x.mu.Lock()
-	x.broken = nil
-	x.mu.Unlock()
-	return x.record(ctx, e)
+// undoWithin gives one thing its share of the time that there is, so that one
+// that hangs leaves the others theirs.
+func (x *execution) undoWithin(ctx context.Context, p PendingUndo, share time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, share)
+	defer cancel()
+	return x.undo(ctx, p, false)
 }
 
-func (x *execution) lockLost() bool {
-	if x.journal == nil {
-		return false
-	}
-	select {
-	case <-x.journal.Lost():
-		return true
-	default:
-		return false
-	}
+func (x *execution) setClosed(closed bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.closed = closed
 }
 
 // undoTries is how often a thing is tried to be put back, with pauses that
-// double from one second on.
-const undoTries = 6
+// double from one second on and add up to a minute. hurriedTries is more than
+// there is time for.
+const (
+	undoTries    = 7
+	hurriedTries = 12
+)
 
 // undo puts one thing back, trying again what fails: an API server that is
 // away for a minute must not leave a release half done.
@@ -188,22 +193,20 @@ func (x *execution) undo(ctx context.Context, p PendingUndo, hurry bool) error {
 	if !ok {
 		return fmt.Errorf("nothing knows how to put back a %s", p.Thing.Kind)
 	}
-	tries, pause := undoTries, time.Second
+	tries, pause, longest := undoTries, time.Second, time.Minute
 	if hurry {
-		tries, pause = 4, 200*time.Millisecond
+		tries, pause, longest = hurriedTries, 200*time.Millisecond, 500*time.Millisecond
 	}
 	var err error
 	for try := range tries {
 		if try > 0 {
 			x.tell(Event{Type: UndoFailed, Name: p.Thing.String(), Reason: err.Error()})
-			if sleepErr := x.Clock.Sleep(ctx, pause); sleepErr != nil {
+			if x.Clock.Sleep(ctx, pause) != nil {
 				return err
 			}
-			pause *= 2
+			pause = min(2*pause, longest)
 		}
-		tryCtx, cancel := context.WithTimeout(ctx, undoTry)
-		err = undoer.Undo(tryCtx, p.Thing, p.Was, hurry)
-		cancel()
+		err = undoOnce(ctx, undoer, p, hurry)
 		if err == nil || ctx.Err() != nil || x.lockLost() {
 			return err
 		}
@@ -211,58 +214,26 @@ func (x *execution) undo(ctx context.Context, p PendingUndo, hurry bool) error {
 	return err
 }
 
-// makeSafe ends a cancelled run: it puts back, within seconds, what users
-// feel, and leaves the rest to recovery.
-func (x *execution) makeSafe(cancelled context.Context, stage string) Result {
-	x.mu.Lock()
-	x.closed = true
-	x.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(cancelled), safeTime)
+// undoOnce is one attempt. One that does not hear that its time is up is left
+// behind; since an undo sets a value, that is harmless.
+func undoOnce(ctx context.Context, undoer Undoer, p PendingUndo, hurry bool) error {
+	ctx, cancel := context.WithTimeout(ctx, undoTry)
 	defer cancel()
-	reason := context.Cause(cancelled).Error()
-	var pending []PendingUndo
-	var committed bool
-	x.look(func(s *State) { pending, committed = s.Pending(""), s.Committed })
-	result := Result{Ending: CancelledInt, Stage: stage, Reason: reason, Err: context.Cause(cancelled)}
-	if len(pending) == 0 && !committed {
-		_ = x.record(ctx, Event{Type: RolledBack, Reason: reason}) // nothing was changed
-		return result
+	done := make(chan error, 1)
+	go func() {
+		done <- guarded("undo", func() error { return undoer.Undo(ctx, p.Thing, p.Was, hurry) })
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
 	}
-	var failed []error
-	left := 0
-	for _, p := range pending {
-		if !p.Urgent {
-			left++
-			continue
-		}
-		if err := x.undo(ctx, p, true); err != nil {
-			failed = append(failed, fmt.Errorf("put back %s: %w", p.Thing, err))
-			continue
-		}
-		// Interrupted stands for it where this cannot be written.
-		_ = x.recordAnyway(ctx, Event{Type: Undone, Change: &Record{Thing: p.Thing}})
+	patience := time.NewTimer(hearTime)
+	defer patience.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-patience.C:
+		return fmt.Errorf("no answer in time: %w", context.Cause(ctx))
 	}
-	last := Event{Type: Interrupted, Reason: reason}
-	switch {
-	case committed && len(pending) == 0:
-		last = Event{} // nothing to write: the journal already says what is left to finish
-	case left == 0 && len(failed) == 0 && !committed:
-		last = Event{Type: RolledBack, Reason: reason}
-	}
-	if last.Type != "" {
-		if err := x.recordAnyway(ctx, last); err != nil {
-			failed = append(failed, err)
-		}
-	}
-	x.close(lingerTime)
-	if len(failed) > 0 {
-		return incompleteResult(stage, context.Cause(cancelled), errors.Join(failed...))
-	}
-	if last.Type != RolledBack {
-		result.Hint = "users are on the old version; the rest is cleaned up by: " + x.Options.Recover
-		if committed {
-			result.Hint = "the new release is live but not finished; it is completed by: " + x.Options.Recover
-		}
-	}
-	return result
 }

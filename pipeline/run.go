@@ -40,20 +40,6 @@ type Options struct {
 	Recover string
 }
 
-// The bounds on what happens after ctx has ended or a stage has failed.
-const (
-	// safeTime is how long a cancelled run may take to make users safe;
-	// GitHub kills after 7.5 s and 2.5 s more.
-	safeTime = 5 * time.Second
-	// stopTime is how long a stage may take to hear that it was cancelled.
-	stopTime = 1500 * time.Millisecond
-	// undoTime bounds a whole rollback, undoTry one attempt at one thing.
-	undoTime = 15 * time.Minute
-	undoTry  = 3 * time.Minute
-	// lingerTime is how long the lock outlives a cancelled run.
-	lingerTime = time.Second
-)
-
 // execution is one process of a run.
 type execution struct {
 	*Runner
@@ -61,21 +47,46 @@ type execution struct {
 	journal Journal
 	resumed bool
 	// begun says that this run's own RunStarted was recorded.
-	begun  bool
+	begun bool
+	// found is the unfinished run that was there before this one, nil if none.
+	found  *State
 	warned map[string]bool // what a preflight has warned of already
 
-	mu     sync.Mutex // guards what follows, and state
-	early  []Event    // durable events from before the journal was opened
-	broken error      // why the journal cannot be written
-	closed bool       // no stage may change anything any more
-	stop   context.CancelCauseFunc
-	ended  chan struct{} // closed with the journal
+	mu          sync.Mutex // guards what follows, and state
+	early       []Event    // durable events from before the journal was opened
+	broken      error      // why the journal cannot be written
+	closed      bool       // no stage may change anything any more
+	shut        bool       // the journal was closed
+	cancelledAt time.Time
+	stop        context.CancelCauseFunc
+	ended       chan struct{} // closed with the journal
 
-	telling sync.Mutex // one event at a time
+	// held ends with [ErrLockLost] when the lock is lost, and never else.
+	held context.Context //nolint:containedctx // outlives the contexts of all calls
+	lose context.CancelCauseFunc
+
+	writing chan struct{} // one durable event at a time: journal, state and reporters agree on the order
+	telling sync.Mutex    // one event at a time
+	over    bool          // the reporters have got their last event
 }
 
 func (r *Runner) execution() *execution {
-	return &execution{Runner: r, state: &State{}, ended: make(chan struct{}), warned: map[string]bool{}}
+	x := &execution{Runner: r, state: &State{}, warned: map[string]bool{},
+		ended: make(chan struct{}), writing: make(chan struct{}, 1)}
+	x.held, x.lose = context.WithCancelCause(context.Background())
+	return x
+}
+
+// under returns ctx so that it also ends when the lock is lost, and notes
+// when it ends.
+func (x *execution) under(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, x.stop = context.WithCancelCause(ctx)
+	forget := context.AfterFunc(ctx, func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.cancelledAt = time.Now()
+	})
+	return ctx, func() { forget(); x.stop(nil) }
 }
 
 // Run runs the pipeline to its end, resuming or putting back an unfinished
@@ -85,22 +96,26 @@ func (r *Runner) execution() *execution {
 func (r *Runner) Run(ctx context.Context) Result {
 	x := r.execution()
 	result := x.run(ctx)
-	x.tell(Event{Type: RunEnded, Result: &result, Stage: result.Stage, Reason: result.Reason})
+	x.end(&result)
 	return result
 }
 
 func (x *execution) run(ctx context.Context) Result {
-	ctx, x.stop = context.WithCancelCause(ctx)
-	defer x.stop(nil)
+	ctx, done := x.under(ctx)
+	defer done()
 	earlier, err := x.peek(ctx)
+	if err != nil && ctx.Err() != nil {
+		return x.makeSafe(ctx, "")
+	}
 	if err != nil {
-		return Result{Ending: FailedUnchanged, Reason: err.Error(), Err: err}
+		return Result{Ending: FailedUnchanged, Reason: err.Error(), Err: err, Hint: hintOf(err)}
 	}
 	defer x.close(0)
 	if result, ended := x.again(earlier); ended {
 		return result
 	}
 	if earlier.Unfinished() {
+		x.found = earlier
 		if result, ended := x.takeOver(ctx); ended {
 			return result
 		}
@@ -119,6 +134,12 @@ func (x *execution) again(earlier *State) (result Result, ended bool) {
 	}
 	switch earlier.Phase {
 	case EndedDelivered:
+		for _, st := range earlier.Stages {
+			if st.Status == RolledBack {
+				return Result{Ending: FailedRolledBack, Stage: st.Name, Reason: "this run has already put back stage " + st.Name + ": " + st.Reason,
+					Hint: "the stages before it stay delivered; start it as a new run to try again"}, true
+			}
+		}
 		return Result{Ending: Delivered, Reason: "this run has already been delivered"}, true
 	case EndedRolledBack:
 		return Result{Ending: FailedRolledBack, Reason: "this run has already been put back: " + earlier.Reason,
@@ -148,114 +169,6 @@ func (x *execution) changesWorld() bool {
 	return false
 }
 
-// open takes the lock. From then on the run's context ends, with the cause
-// [ErrLockLost], when the lock is lost.
-func (x *execution) open(ctx context.Context) error {
-	if x.journal != nil {
-		return nil
-	}
-	j, err := x.Store.Open(ctx, x.Info)
-	if err != nil {
-		return err
-	}
-	x.journal = j
-	stop, ended := x.stop, x.ended
-	go func() {
-		select {
-		case <-j.Lost():
-			stop(ErrLockLost)
-		case <-ended:
-		}
-	}()
-	return nil
-}
-
-// begin makes the open journal a new one of this run and writes what
-// happened before it was opened.
-func (x *execution) begin(ctx context.Context) error {
-	if x.begun {
-		return nil
-	}
-	if len(x.journal.Events()) > 0 {
-		if err := x.journal.Reset(ctx); err != nil {
-			return errors.Join(ErrJournal, err)
-		}
-	}
-	x.mu.Lock()
-	early := x.early
-	x.early = nil
-	x.mu.Unlock()
-	for _, e := range early {
-		if err := x.journal.Append(ctx, e); err != nil {
-			return x.breakJournal(err)
-		}
-	}
-	x.begun = true
-	return nil
-}
-
-func (x *execution) close(linger time.Duration) {
-	if x.journal == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-	defer cancel()
-	if err := x.journal.Close(ctx, linger); err != nil {
-		x.tell(Event{Type: Warned, Message: "release the lock: " + err.Error()})
-	}
-	x.journal = nil
-	close(x.ended)
-}
-
-// record makes a durable event part of the state, of the journal, and known
-// to reporters, in that order of importance: what cannot be written is not.
-func (x *execution) record(ctx context.Context, e Event) error {
-	if e.Time.IsZero() {
-		e.Time = x.Clock.Now()
-	}
-	if err := x.write(ctx, e); err != nil {
-		return err
-	}
-	x.mu.Lock()
-	err := x.state.Apply(e)
-	x.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("record event: %w", err)
-	}
-	x.tell(e)
-	return nil
-}
-
-func (x *execution) write(ctx context.Context, e Event) error {
-	x.mu.Lock()
-	broken := x.broken
-	if broken == nil && !x.begun {
-		x.early = append(x.early, e)
-	}
-	begun := x.begun
-	x.mu.Unlock()
-	if broken != nil {
-		return broken
-	}
-	if !begun {
-		return nil
-	}
-	if err := x.journal.Append(ctx, e); err != nil {
-		return x.breakJournal(err)
-	}
-	return nil
-}
-
-// breakJournal remembers that nothing can be recorded any more.
-func (x *execution) breakJournal(err error) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.broken == nil {
-		x.broken = fmt.Errorf("%w: %w", ErrJournal, err)
-	}
-	return x.broken
-}
-
 // mayGoOn is asked before every step forward.
 func (x *execution) mayGoOn(ctx context.Context) error {
 	if ctx.Err() != nil {
@@ -269,16 +182,32 @@ func (x *execution) mayGoOn(ctx context.Context) error {
 	return x.broken
 }
 
-// tell hands an event to the reporters, one at a time.
+// tell hands an event to the reporters, one at a time, and none after the
+// last.
 func (x *execution) tell(e Event) {
 	if e.Time.IsZero() {
 		e.Time = x.Clock.Now()
 	}
 	x.telling.Lock()
 	defer x.telling.Unlock()
-	for _, s := range x.Sinks {
-		s.Handle(e)
+	if x.over {
+		return
 	}
+	x.over = e.Type == RunEnded
+	for _, s := range x.Sinks {
+		handle(s, e)
+	}
+}
+
+// handle keeps a reporter that breaks down from taking the run with it.
+func handle(s Sink, e Event) {
+	defer func() { _ = recover() }()
+	s.Handle(e)
+}
+
+// end is the last that reporters hear.
+func (x *execution) end(result *Result) {
+	x.tell(Event{Type: RunEnded, Result: result, Stage: result.Stage, Reason: result.Reason})
 }
 
 // look reads the state while no other goroutine changes it.

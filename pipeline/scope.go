@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/headgate-dev/headgate/pipeline/source"
@@ -19,6 +20,7 @@ type Scope struct {
 	outputs map[string]string
 	finish  bool
 	asking  bool // preflight or plan: nothing may be changed
+	over    atomic.Bool
 }
 
 // ErrNotYetKnown is wrapped by errors of [Scope.Text] in a preflight or plan,
@@ -50,14 +52,17 @@ func (s *Scope) Do(ctx context.Context, ch Change) error {
 	if err != nil {
 		return err
 	}
-	if err := s.x.record(ctx, Event{Type: Changing, Stage: s.stage.Name, Change: record}); err != nil {
+	if err := s.x.recordFor(ctx, s, Event{Type: Changing, Stage: s.stage.Name, Change: record}); err != nil {
 		return err
+	}
+	if ctx.Err() != nil { // it came while that was written
+		return context.Cause(ctx)
 	}
 	if err := ch.Make(ctx); err != nil {
 		return err
 	}
 	done := &Record{Thing: record.Thing, Key: record.Key}
-	return s.x.record(ctx, Event{Type: Changed, Stage: s.stage.Name, Change: done})
+	return s.x.recordFor(ctx, s, Event{Type: Changed, Stage: s.stage.Name, Change: done})
 }
 
 func (s *Scope) record(ch Change) (*Record, error) {
@@ -95,7 +100,7 @@ func (s *Scope) Step(ctx context.Context, name string, do func(ctx context.Conte
 	if err := do(ctx); err != nil {
 		return err
 	}
-	return s.x.record(ctx, Event{Type: StepPassed, Stage: s.stage.Name, Name: name})
+	return s.x.recordFor(ctx, s, Event{Type: StepPassed, Stage: s.stage.Name, Name: name})
 }
 
 // Mark fixes a moment, such as that of the first traffic: the first call in
@@ -108,7 +113,7 @@ func (s *Scope) Mark(ctx context.Context, name string) (time.Time, error) {
 		return at, nil
 	}
 	now := s.Now()
-	return now, s.x.record(ctx, Event{Type: Marked, Stage: s.stage.Name, Name: name, Time: now})
+	return now, s.x.recordFor(ctx, s, Event{Type: Marked, Stage: s.stage.Name, Name: name, Time: now})
 }
 
 func (s *Scope) look(read func(st *StageState)) {
@@ -138,6 +143,9 @@ func (s *Scope) Clock() Clock { return s.x.Clock }
 func (s *Scope) Emit(e Event) {
 	if e.Type.Durable() {
 		panic("pipeline: Emit of the durable event " + string(e.Type))
+	}
+	if s.over.Load() {
+		return
 	}
 	e.Stage = s.stage.Name
 	s.x.tell(e)

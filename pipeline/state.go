@@ -103,6 +103,9 @@ func (s *State) Apply(e Event) error {
 	if err := s.legal(e); err != nil {
 		return err
 	}
+	if !s.Unfinished() && s.Phase != NotStarted {
+		return nil // ended, and said twice
+	}
 	if s.Started.IsZero() {
 		s.Started = e.Time
 	}
@@ -117,7 +120,7 @@ func (s *State) Apply(e Event) error {
 	case StageStarted, StagePassed, StageFailed, StageSkipped, StepPassed, Marked:
 		s.applyStage(e)
 	case Changing, Changed, Undone:
-		return s.applyChange(e)
+		s.applyChange(e)
 	case Committed:
 		s.commit()
 	case RollingBack:
@@ -127,7 +130,10 @@ func (s *State) Apply(e Event) error {
 	case RolledBack:
 		s.applyRolledBack(e)
 	case Interrupted:
-		s.Phase, s.Reason = Stopped, e.Reason
+		s.Phase = Stopped
+		if s.Reason == "" {
+			s.Reason = e.Reason
+		}
 	case Finished:
 		s.Phase = EndedDelivered
 	}
@@ -143,6 +149,8 @@ func (s *State) legal(e Event) error {
 		return fmt.Errorf("%s in a journal that has begun", e.Type)
 	case e.Type != RunStarted && s.Phase == NotStarted:
 		return fmt.Errorf("%s before %s", e.Type, RunStarted)
+	case s.Phase == EndedDelivered && e.Type == Finished, s.Phase == EndedRolledBack && backward(e.Type):
+		return nil // written again, since the answer to the first was lost
 	case s.Phase == EndedDelivered || s.Phase == EndedRolledBack:
 		return fmt.Errorf("%s after the end of the run", e.Type)
 	}
@@ -162,6 +170,24 @@ func (s *State) legal(e Event) error {
 	needsChange := e.Type == Changing || e.Type == Changed || e.Type == Undone
 	if needsChange && (e.Change == nil || e.Change.Thing == Thing{}) {
 		return fmt.Errorf("%s without a thing", e.Type)
+	}
+	if e.Type == Changed {
+		return s.wasBegun(e)
+	}
+	return nil
+}
+
+func backward(t EventType) bool {
+	return t == RollingBack || t == Undone || t == RolledBack || t == Interrupted
+}
+
+func (s *State) wasBegun(e Event) error {
+	c := s.change(e.Stage, e.Change.Thing)
+	if c == nil || c.undone {
+		return fmt.Errorf("%s of %s, which was not begun", e.Type, e.Change.Thing)
+	}
+	if _, begun := c.keys[e.Change.Key]; !begun {
+		return fmt.Errorf("%s %q of %s, which was not begun", e.Type, e.Change.Key, e.Change.Thing)
 	}
 	return nil
 }
@@ -219,32 +245,36 @@ func (s *State) commit() {
 }
 
 func (s *State) applyRolledBack(e Event) {
+	// It stands for every undo before it that could not be recorded.
+	for _, c := range s.changes {
+		if s.revocable(c) && (e.Stage == "" || e.Stage == c.stage) {
+			c.undone = true
+		}
+	}
 	if e.Stage == "" {
 		s.Phase = EndedRolledBack
 		return
 	}
-	s.stage(e.Stage).Status = RolledBack
+	st := s.stage(e.Stage)
+	st.Status = RolledBack
+	if st.Reason == "" {
+		st.Reason = e.Reason
+	}
 }
 
-func (s *State) applyChange(e Event) error {
+func (s *State) applyChange(e Event) {
 	if e.Type == Undone {
 		for _, c := range s.changes {
 			if c.record.Thing == e.Change.Thing && (e.Stage == "" || e.Stage == c.stage) && s.revocable(c) {
 				c.undone = true
 			}
 		}
-		return nil
+		return
 	}
 	c := s.change(e.Stage, e.Change.Thing)
 	if e.Type == Changed {
-		if c == nil || c.undone {
-			return fmt.Errorf("%s of %s, which was not begun", e.Type, e.Change.Thing)
-		}
-		if _, begun := c.keys[e.Change.Key]; !begun {
-			return fmt.Errorf("%s %q of %s, which was not begun", e.Type, e.Change.Key, e.Change.Thing)
-		}
 		c.keys[e.Change.Key] = true
-		return nil
+		return
 	}
 	if c == nil || c.undone {
 		c = &changeState{stage: e.Stage, record: *e.Change, was: e.Change.Was, keys: map[string]bool{}}
@@ -256,7 +286,30 @@ func (s *State) applyChange(e Event) error {
 	c.last = s.seq
 	c.record.To, c.record.Key = e.Change.To, e.Change.Key
 	c.record.Urgent = c.record.Urgent || e.Change.Urgent
-	return nil
+}
+
+// standing returns, for each thing, the newest change that was not put back,
+// of whatever stage: it is the one that the world shows.
+func (s *State) standing() []*changeState {
+	newest := map[Thing]*changeState{}
+	var things []Thing
+	for _, c := range s.changes {
+		if c.undone {
+			continue
+		}
+		was, ok := newest[c.record.Thing]
+		if !ok {
+			things = append(things, c.record.Thing)
+		}
+		if !ok || c.last > was.last {
+			newest[c.record.Thing] = c
+		}
+	}
+	all := make([]*changeState, 0, len(things))
+	for _, t := range things {
+		all = append(all, newest[t])
+	}
+	return all
 }
 
 // change returns the newest record of a thing in a stage that is of the
