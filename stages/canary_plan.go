@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/headgate-dev/headgate/gates"
@@ -51,7 +52,34 @@ func (c *CanaryStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeli
 		}
 		all = append(all, ask(ctx, c.Traffic.Pos, router, check)...)
 	}
+	if live.Exists {
+		all = append(all, c.preflightProbe(ctx, s)...)
+	}
 	return append(all, c.preflightGates(ctx, s)...)
+}
+
+// preflightProbe sends the probe once, to stable. An address that is none, or
+// that answers nobody, would be found out only with users on the canary.
+func (c *CanaryStage) preflightProbe(ctx context.Context, s *pipeline.Scope) []pipeline.Finding {
+	if !c.Traffic.Probe.IsSet() {
+		return nil
+	}
+	at := c.Traffic.Probe.Pos
+	address, err := s.Text(c.Traffic.Probe, nil)
+	if errors.Is(err, pipeline.ErrNotYetKnown) {
+		return nil
+	}
+	if err != nil {
+		return []pipeline.Finding{finding(at, err)}
+	}
+	if u, err := url.Parse(address); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return []pipeline.Finding{{Pos: at, Message: "traffic.probe is no URL", Hint: "write it with http:// or https:// and a host"}}
+	}
+	if err := probeOnce(ctx, probeClient(), address); err != nil {
+		return []pipeline.Finding{{Pos: at, Warning: true, Message: fmt.Sprintf("traffic.probe fails already: %s", err),
+			Hint: "mend the URL, unless the release is meant to mend the service; a release whose probe fails is put back"}}
+	}
+	return nil
 }
 
 // cannotRead says why the workload cannot be read: where it is for want of
@@ -178,6 +206,13 @@ func (c *CanaryStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pla
 	case live.Exists && live.ImageFor(release) == release.Image && len(release.Manifests) == 0:
 		plan.Unknown = append(plan.Unknown, "nothing would be written: the release is live already")
 		return plan, nil
+	}
+	if permitter, ok := c.parts.Platform.(ReleasePermitter); ok && len(release.Manifests) > 0 {
+		more, err := permitter.ReleasePermissions(ctx, c.workload(), release)
+		if err != nil {
+			return plan, err
+		}
+		plan.Permissions = append(plan.Permissions, more...)
 	}
 	for _, name := range c.gates() {
 		plan.Queries = append(plan.Queries, c.parts.planGate(ctx, s, name, c.parts.Platform.Selector(c.stable()))...)

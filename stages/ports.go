@@ -170,6 +170,12 @@ type Permitter interface {
 	Permissions(w Workload) []string
 }
 
+// ReleasePermitter can be implemented by a [Platform] that can also name the
+// permissions for the objects of a release's manifests.
+type ReleasePermitter interface {
+	ReleasePermissions(ctx context.Context, w Workload, r Release) ([]string, error)
+}
+
 // Router splits traffic between the stable track and a new one. Weights are
 // percentages, 0 to 100, that the new track gets.
 type Router interface {

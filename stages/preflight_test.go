@@ -33,6 +33,8 @@ func TestWhatPreflightFinds(t *testing.T) {
 		{"a flag that is on for more", `flag: {name: new_profile, steps: [{setPercentage: 1}]}`, nil},
 		{"a first deployment without manifests", `canary: {deployment: user, image: "shop/user:2", traffic: {httpRoute: user}, steps: [{setWeight: 5}]}`,
 			func(c *city, _ *stages.Parts) { c.tracks = nil }},
+		{"a probe that is no URL", `canary: {deployment: user, image: "shop/user:2", traffic: {httpRoute: user, probe: shop/health}, steps: [{setWeight: 5}]}`, nil},
+		{"a probe that nobody answers", `canary: {deployment: user, image: "shop/user:2", traffic: {httpRoute: user, probe: "http://127.0.0.1:1/health"}, steps: [{setWeight: 5}]}`, nil},
 		{"no folder", `test: {run: "true", dir: gone}`, nil},
 		{"no shell", `run: {run: "true", shell: /nowhere/fish}`, nil},
 		{"no Dockerfile", `build: {image: shop/user, context: gone, tool: buildah}`, nil},

@@ -72,7 +72,7 @@ func (r *canaryRun) probe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("traffic.probe: %w", err)
 	}
-	client := &http.Client{Timeout: probeTimeout, Transport: &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}}
+	client := probeClient()
 	deadline := r.scope.Now().Add(probeTime)
 	for good := 0; good < probesWanted; {
 		err := probeOnce(ctx, client, url)
@@ -91,6 +91,10 @@ func (r *canaryRun) probe(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func probeClient() *http.Client {
+	return &http.Client{Timeout: probeTimeout, Transport: &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}}
 }
 
 func probeOnce(ctx context.Context, client *http.Client, url string) error {

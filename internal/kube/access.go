@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,8 +56,47 @@ func (p *Platform) permissions(w stages.Workload) []Permission {
 	return out
 }
 
+// needs are the permissions of a rollout, those for the objects of its
+// manifests included, and errors about kinds that the cluster does not have.
+func (p *Platform) needs(ctx context.Context, w stages.Workload, objs objects) (want []Permission, unknown []error) {
+	want = p.permissions(w)
+	for _, u := range objs.others {
+		m, err := p.c.mapping(ctx, u.GroupVersionKind())
+		if err != nil {
+			unknown = append(unknown, err)
+			continue
+		}
+		verbs := []string{"get", "create", "patch"}
+		if !kept(u.GetKind()) {
+			verbs = append(verbs, "delete") // A rollback takes away what was made.
+		}
+		for _, verb := range verbs {
+			x := Permission{Verb: verb, Group: m.gvr.Group, Resource: m.gvr.Resource, Namespace: place(u, m, p.c.ns(w)).GetNamespace()}
+			if !slices.Contains(want, x) {
+				want = append(want, x)
+			}
+		}
+	}
+	return want, unknown
+}
+
+// ReleasePermissions names what a rollout of a release needs, the objects of
+// its manifests included.
+func (p *Platform) ReleasePermissions(ctx context.Context, w stages.Workload, r stages.Release) ([]string, error) {
+	objs, err := readManifests(r, p.c.ns(w), w.Name)
+	if err != nil {
+		return nil, err
+	}
+	want, unknown := p.needs(ctx, w, objs)
+	var out []string
+	for _, x := range want {
+		out = append(out, x.String())
+	}
+	return out, errors.Join(unknown...)
+}
+
 // Permissions names what a rollout of a workload needs; objects of manifests
-// need more, which the preflight names.
+// need more, which [Platform.ReleasePermissions] names.
 func (p *Platform) Permissions(w stages.Workload) []string {
 	var out []string
 	for _, x := range p.permissions(w) {

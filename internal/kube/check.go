@@ -54,28 +54,14 @@ func (k *checking) warn(hint, format string, args ...any) {
 
 // access checks the permissions, those for manifests included.
 func (k *checking) access(ctx context.Context) error {
-	want := k.p.permissions(k.c.Workload)
 	objs, err := readManifests(k.c.Release, k.ns, k.c.Workload.Name)
 	if err != nil {
 		k.fail("", "%s", err)
 	}
 	k.objs = objs
-	for _, u := range objs.others {
-		m, err := k.p.c.mapping(ctx, u.GroupVersionKind())
-		if err != nil {
-			k.fail("install what defines this kind, or take it out of the manifests", "%s", err)
-			continue
-		}
-		verbs := []string{"get", "create", "patch"}
-		if !kept(u.GetKind()) {
-			verbs = append(verbs, "delete") // A rollback takes away what was made.
-		}
-		for _, verb := range verbs {
-			x := Permission{Verb: verb, Group: m.gvr.Group, Resource: m.gvr.Resource, Namespace: place(u, m, k.ns).GetNamespace()}
-			if !slices.Contains(want, x) {
-				want = append(want, x)
-			}
-		}
+	want, unknown := k.p.needs(ctx, k.c.Workload, objs)
+	for _, err := range unknown {
+		k.fail("install what defines this kind, or take it out of the manifests", "%s", err)
 	}
 	missing, err := k.p.c.Missing(ctx, want)
 	if err != nil {

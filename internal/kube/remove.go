@@ -17,6 +17,10 @@ import (
 // endSlack is how much longer than their grace period pods may take to go.
 const endSlack = 60 * time.Second
 
+// askAgain is how often it is asked whether something is gone beside watching
+// for it: a watch whose connection has died without a word tells nothing.
+const askAgain = 2 * time.Second
+
 // errStillThere is why the wait for the end of pods was given up.
 var errStillThere = errors.New("the pods are not gone, long after their grace period")
 
@@ -90,6 +94,8 @@ func (p *Platform) away(ctx context.Context, k mapped, u *unstructured.Unstructu
 	if err := p.c.Delete(ctx, k.gvr, u, true); err != nil {
 		return err
 	}
+	ask := time.NewTicker(askAgain)
+	defer ask.Stop()
 	for {
 		us, synced, err := mi.Objects()
 		if synced && err == nil && (len(us) == 0 || us[0].GetUID() != u.GetUID()) {
@@ -97,6 +103,11 @@ func (p *Platform) away(ctx context.Context, k mapped, u *unstructured.Unstructu
 		}
 		select {
 		case <-mirrors.Changed():
+		case <-ask.C:
+			now, err := p.c.Get(ctx, k.gvr, u.GetNamespace(), u.GetName())
+			if IsNotFound(err) || err == nil && now.GetUID() != u.GetUID() {
+				return nil
+			}
 		case <-ctx.Done():
 			return fmt.Errorf("delete %s: %w", describe(k.gvr, u.GetNamespace(), u.GetName()), context.Cause(ctx))
 		}
