@@ -5,9 +5,9 @@
 # which scratch does not have: build with --build-arg BASE=<an image with sh>.
 ARG BASE=scratch
 FROM ${BASE}
-COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --chmod=1777 tmp /tmp
-COPY --chmod=0755 headgate /usr/local/bin/headgate
+# One tree, because a folder keeps its mode only when it is below what is
+# copied: /tmp must be everybody's.
+COPY root/ /
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/headgate"]

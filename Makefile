@@ -45,8 +45,10 @@ IMAGE   ?= headgate:$(VERSION)
 CERTS   ?= /etc/ssl/certs/ca-certificates.crt
 BUILDER ?= $(shell command -v docker || command -v podman || command -v buildah)
 image: build
-	rm -rf bin/image && mkdir -p bin/image/tmp && touch bin/image/tmp/.keep
-	cp bin/headgate $(CERTS) Dockerfile bin/image/
+	rm -rf bin/image && mkdir -p bin/image/root/tmp && chmod 1777 bin/image/root/tmp
+	install -D -m 0755 bin/headgate bin/image/root/usr/local/bin/headgate
+	install -D -m 0644 $(CERTS) bin/image/root/etc/ssl/certs/ca-certificates.crt
+	cp Dockerfile bin/image/
 	$(BUILDER) build --build-arg BASE=$(BASE) -t $(IMAGE) bin/image
 
 # go mod tidy reads no go.work, and what go.mod requires of flags may not be

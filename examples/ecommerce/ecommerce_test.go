@@ -60,7 +60,7 @@ func TestManifestsFitTogether(t *testing.T) {
 		t.Errorf("the Service's port %v is not the container's %s", service.Spec.Ports[0].TargetPort, container.Ports[0].Name)
 	}
 	ref := route.Spec.Rules[0].BackendRefs[0]
-	if string(ref.Name) != service.Name || int32(*ref.Port) != service.Spec.Ports[0].Port {
+	if string(ref.Name) != service.Name || *ref.Port != service.Spec.Ports[0].Port {
 		t.Errorf("the route points at %s:%d, want %s:%d", ref.Name, *ref.Port, service.Name, service.Spec.Ports[0].Port)
 	}
 }

@@ -203,20 +203,20 @@ func (w *planWriter) totals(t totals) {
 			w.line("  %s", p)
 		}
 	}
-	text := count(t.Writes, "write")
+	parts := []string{count(t.Writes, "write")}
 	for _, workload := range slices.Sorted(maps.Keys(t.Peak)) {
-		text += fmt.Sprintf(", up to %d pods of %s", t.Peak[workload], workload)
+		parts = append(parts, fmt.Sprintf("up to %d pods of %s", t.Peak[workload], workload))
 	}
-	w.line("in all: %s, %s", text, span(t.Shortest, t.Longest))
+	w.line("in all: %s, %s", strings.Join(parts, ", "), span(t.Shortest, t.Longest))
 }
 
 // span writes how long something takes.
 func span(shortest, longest time.Duration) string {
 	from := brief(shortest)
-	switch {
-	case longest == 0:
+	switch longest {
+	case 0:
 		return "at least " + from + ", with no bound"
-	case longest == shortest:
+	case shortest:
 		return from
 	}
 	return from + " to " + brief(longest)

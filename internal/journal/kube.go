@@ -87,6 +87,7 @@ func (k *Kube) journalName() string { return k.lockName() + "-journal" }
 func (k *Kube) segmentName(n int) string {
 	return fmt.Sprintf("%s-%d", k.journalName(), n)
 }
+
 func (k *Kube) historyName(slot int) string {
 	return fmt.Sprintf("%s-history-%d", k.lockName(), slot)
 }

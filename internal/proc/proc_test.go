@@ -138,8 +138,10 @@ func TestRunEndsTheWholeGroup(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			why := errors.New("enough")
 			var once sync.Once
-			c := stages.Command{Grace: 200 * time.Millisecond, Env: []string{"PIDS=" + pids},
-				Args: []string{"sh", "-c", trap + `sh -c '` + strings.ReplaceAll(trap, "'", `'"'"'`) + `echo $$ >>$PIDS; sleep 60 & echo $! >>$PIDS; echo ready; wait; sleep 60' & wait; sleep 60`}}
+			c := stages.Command{
+				Grace: 200 * time.Millisecond, Env: []string{"PIDS=" + pids},
+				Args: []string{"sh", "-c", trap + `sh -c '` + strings.ReplaceAll(trap, "'", `'"'"'`) + `echo $$ >>$PIDS; sleep 60 & echo $! >>$PIDS; echo ready; wait; sleep 60' & wait; sleep 60`},
+			}
 			c.Output = func(string) { once.Do(func() { cancel(why) }) }
 			start := time.Now()
 			err := proc.Runner{}.Run(ctx, c)

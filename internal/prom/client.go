@@ -127,15 +127,18 @@ func decode(value model.Value) (gates.Reply, error) {
 	switch v := value.(type) {
 	case *model.Scalar:
 		return gates.Reply{Kind: gates.Scalar, Series: []gates.Series{{
-			Points: []gates.Point{{Time: v.Timestamp.Time().UTC(), Value: float64(v.Value)}}}}}, nil
+			Points: []gates.Point{{Time: v.Timestamp.Time().UTC(), Value: float64(v.Value)}},
+		}}}, nil
 	case model.Vector:
 		r := gates.Reply{Kind: gates.Vector, Series: make([]gates.Series, 0, len(v))}
 		for _, s := range v {
 			if s == nil || s.Histogram != nil {
 				return gates.Reply{}, errHistogram
 			}
-			r.Series = append(r.Series, gates.Series{Labels: labelsOf(s.Metric),
-				Points: []gates.Point{{Time: s.Timestamp.Time().UTC(), Value: float64(s.Value)}}})
+			r.Series = append(r.Series, gates.Series{
+				Labels: labelsOf(s.Metric),
+				Points: []gates.Point{{Time: s.Timestamp.Time().UTC(), Value: float64(s.Value)}},
+			})
 		}
 		return r, nil
 	case model.Matrix:

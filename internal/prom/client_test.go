@@ -57,14 +57,22 @@ func TestReplies(t *testing.T) {
 		name, data string
 		want       gates.Reply
 	}{
-		{"scalar", `{"resultType":"scalar","result":[1700000000,"1.5"]}`,
-			gates.Reply{Kind: gates.Scalar, Series: []gates.Series{{Points: []gates.Point{{Time: at, Value: 1.5}}}}}},
+		{
+			"scalar", `{"resultType":"scalar","result":[1700000000,"1.5"]}`,
+			gates.Reply{Kind: gates.Scalar, Series: []gates.Series{{Points: []gates.Point{{Time: at, Value: 1.5}}}}},
+		},
 		{"empty vector", `{"resultType":"vector","result":[]}`, gates.Reply{Kind: gates.Vector, Series: []gates.Series{}}},
-		{"vector", `{"resultType":"vector","result":[{"metric":{"pod":"a"},"value":[1700000000,"0"]}]}`,
-			gates.Reply{Kind: gates.Vector, Series: []gates.Series{{Labels: map[string]string{"pod": "a"}, Points: []gates.Point{{Time: at}}}}}},
-		{"matrix", `{"resultType":"matrix","result":[{"metric":{"__name__":"x"},"values":[[1699999985,"1"],[1700000000,"2"]]}]}`,
-			gates.Reply{Kind: gates.Matrix, Series: []gates.Series{{Labels: map[string]string{"__name__": "x"},
-				Points: []gates.Point{{Time: at.Add(-15 * time.Second), Value: 1}, {Time: at, Value: 2}}}}}},
+		{
+			"vector", `{"resultType":"vector","result":[{"metric":{"pod":"a"},"value":[1700000000,"0"]}]}`,
+			gates.Reply{Kind: gates.Vector, Series: []gates.Series{{Labels: map[string]string{"pod": "a"}, Points: []gates.Point{{Time: at}}}}},
+		},
+		{
+			"matrix", `{"resultType":"matrix","result":[{"metric":{"__name__":"x"},"values":[[1699999985,"1"],[1700000000,"2"]]}]}`,
+			gates.Reply{Kind: gates.Matrix, Series: []gates.Series{{
+				Labels: map[string]string{"__name__": "x"},
+				Points: []gates.Point{{Time: at.Add(-15 * time.Second), Value: 1}, {Time: at, Value: 2}},
+			}}},
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -98,29 +106,41 @@ func TestErrors(t *testing.T) {
 		retryable bool
 		says      string
 	}{
-		{"bad data", always(400, `{"status":"error","errorType":"bad_data","error":"1:1: parse error: no expression"}`), 1, true, false,
-			"prometheus refuses the query: 1:1: parse error: no expression"},
-		{"execution", always(422, `{"status":"error","errorType":"execution","error":"many-to-many matching not allowed"}`), 1, true, false,
-			"prometheus refuses the query: many-to-many matching not allowed"},
+		{
+			"bad data", always(400, `{"status":"error","errorType":"bad_data","error":"1:1: parse error: no expression"}`), 1, true, false,
+			"prometheus refuses the query: 1:1: parse error: no expression",
+		},
+		{
+			"execution", always(422, `{"status":"error","errorType":"execution","error":"many-to-many matching not allowed"}`), 1, true, false,
+			"prometheus refuses the query: many-to-many matching not allowed",
+		},
 		{"503", always(503, "upstream"), 3, false, true, "prometheus answered with status 503 service unavailable"},
 		{"429", always(429, ""), 3, false, true, "prometheus answered with status 429 too many requests"},
 		{"401", always(401, "token s3cret is wrong"), 1, false, false, "prometheus answered with status 401 unauthorized"},
 		{"404", always(404, "not here"), 1, false, false, "prometheus answered with status 404 not found"},
-		{"timeout of its own", always(503, `{"status":"error","errorType":"timeout","error":"query timed out"}`), 3, false, true,
-			"prometheus answered with status 503 service unavailable"},
+		{
+			"timeout of its own", always(503, `{"status":"error","errorType":"timeout","error":"query timed out"}`), 3, false, true,
+			"prometheus answered with status 503 service unavailable",
+		},
 		{"not Prometheus", always(200, "<html>sign in</html>"), 1, false, false, "what answered does not speak Prometheus' query API"},
-		{"network", func(*http.Request) (*http.Response, error) { return nil, errors.New("connection reset") }, 3, false, true,
-			"reach prometheus: connection reset"},
+		{
+			"network", func(*http.Request) (*http.Response, error) { return nil, errors.New("connection reset") }, 3, false, true,
+			"reach prometheus: connection reset",
+		},
 		{"redirect to another host", func(r *http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 307, Header: http.Header{"Location": {"http://evil/steal"}}, Body: http.NoBody, Request: r}, nil
 		}, 3, false, true, "reach prometheus: it redirects to another host, evil"},
 		{"too large", func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Body: io.NopCloser(endless{})}, nil
 		}, 1, true, false, "prometheus' answer is larger than 32 MiB"},
-		{"native histograms", always(200, success(`{"resultType":"vector","result":[{"metric":{},"histogram":[1700000000,{"count":"1","sum":"1","buckets":[]}]}]}`)), 1, true, false,
-			"the answer holds native histograms; wrap the query in histogram_quantile, histogram_fraction or the like"},
-		{"text", always(200, success(`{"resultType":"string","result":[1700000000,"x"]}`)), 1, false, false,
-			"what answered does not speak Prometheus' query API"},
+		{
+			"native histograms", always(200, success(`{"resultType":"vector","result":[{"metric":{},"histogram":[1700000000,{"count":"1","sum":"1","buckets":[]}]}]}`)), 1, true, false,
+			"the answer holds native histograms; wrap the query in histogram_quantile, histogram_fraction or the like",
+		},
+		{
+			"text", always(200, success(`{"resultType":"string","result":[1700000000,"x"]}`)), 1, false, false,
+			"what answered does not speak Prometheus' query API",
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -300,8 +320,11 @@ func TestBadConfig(t *testing.T) {
 		{"no scheme", prom.Config{URL: "prometheus:9090"}, "use prometheus url: it must begin with http:// or https:// and name a host"},
 		{"nonsense", prom.Config{URL: "http://s3cret:%zz@x"}, "use prometheus url: it is not a URL"},
 		{"query", prom.Config{URL: "http://x/?token=s3cret"}, "use prometheus url: it may have no ?query and no #fragment"},
-		{"two credentials", prom.Config{URL: "http://x", Username: "me", BearerToken: "s3cret"},
-			"use prometheus: both basic authentication and a bearer token are given"},
+		{
+			"two credentials",
+			prom.Config{URL: "http://x", Username: "me", BearerToken: "s3cret"},
+			"use prometheus: both basic authentication and a bearer token are given",
+		},
 		{"no ca", prom.Config{URL: "https://x", CAFile: empty}, "read prometheus ca: " + empty + " holds no PEM certificate"},
 	}
 	for _, c := range cases {

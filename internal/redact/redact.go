@@ -147,8 +147,8 @@ func (w *Writer) emit(end bool) error {
 			break
 		}
 		w.covered = max(w.covered, w.r.longestAt(rest))
-		switch {
-		case w.covered == 0:
+		switch w.covered {
+		case 0:
 			out = append(out, w.held[i])
 			w.masking = false
 		default:

@@ -95,8 +95,10 @@ func (c *Client) Resolve(ctx context.Context, image string) (string, error) {
 	text := image
 	if at := strings.IndexByte(text, '@'); at >= 0 {
 		if given := text[at+1:]; given != digest.String() {
-			return "", &Error{Image: image, Registry: ref.Context().RegistryStr(),
-				Reason: "it answered with another digest, " + digest.String()}
+			return "", &Error{
+				Image: image, Registry: ref.Context().RegistryStr(),
+				Reason: "it answered with another digest, " + digest.String(),
+			}
 		}
 		text = text[:at]
 	}

@@ -82,6 +82,7 @@ func (a *account) add(e pipeline.Event) {
 		}
 	case pipeline.RunEnded:
 		a.result = e.Result
+	default: // says nothing to a summary
 	}
 }
 

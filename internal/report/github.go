@@ -89,6 +89,7 @@ func (r *GitHub) Handle(e pipeline.Event) {
 		r.closeGroup()
 	case pipeline.EvidenceFound:
 		r.open("evidence: " + e.Stage)
+	default: // belongs where it comes
 	}
 	r.p.lines(e, lines)
 	r.p.where(e)
@@ -98,6 +99,7 @@ func (r *GitHub) Handle(e pipeline.Event) {
 		r.closeGroup()
 	case pipeline.RunEnded:
 		r.end(e)
+	default:
 	}
 }
 
@@ -161,6 +163,7 @@ func (r *GitHub) annotate(e pipeline.Event) {
 			return
 		}
 		r.annotation("error", e.Result.Stage, Outcome(e.Result.Ending), e.Result.Reason)
+	default: // is no trouble
 	}
 }
 

@@ -118,8 +118,10 @@ func everyEvent(stage, text, value string) []pipeline.Event {
 		pipeline.RollingBack, pipeline.UndoFailed, pipeline.Undone, pipeline.RolledBack, pipeline.Interrupted, pipeline.Committed, pipeline.Finished,
 		pipeline.EventType(text),
 	} {
-		all = append(all, pipeline.Event{Time: at, Type: t, Stage: stage, Name: text, Message: value + "\n" + text, Reason: value,
-			Track: text, Change: change, Run: info, Verdict: verdict, Outputs: map[string]string{text: value}})
+		all = append(all, pipeline.Event{
+			Time: at, Type: t, Stage: stage, Name: text, Message: value + "\n" + text, Reason: value,
+			Track: text, Change: change, Run: info, Verdict: verdict, Outputs: map[string]string{text: value},
+		})
 	}
 	result := &pipeline.Result{Ending: pipeline.FailedRolledBack, Stage: stage, Reason: value, Hint: text}
 	return append(all, pipeline.Event{Time: at, Type: pipeline.RunEnded, Stage: stage, Result: result})

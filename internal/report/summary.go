@@ -69,8 +69,9 @@ func (a *account) sign() string {
 		return "✅"
 	case caution:
 		return "⚠️"
+	default:
+		return "❌"
 	}
-	return "❌"
 }
 
 func (a *account) writeReason(b *strings.Builder) {
@@ -132,8 +133,9 @@ func stageResult(t pipeline.EventType) string {
 		return "skipped"
 	case pipeline.RolledBack:
 		return "↩️ put back"
+	default:
+		return "not ended"
 	}
-	return "not ended"
 }
 
 func stageTook(s *stageAccount) string {

@@ -47,7 +47,11 @@ type teller struct {
 	// began says that the run was seen from its beginning, changed that it may
 	// have changed something.
 	began, changed bool
+	failure        string // why a stage failed
 }
+
+// unchanged reports whether the run is known to have changed nothing.
+func (t *teller) unchanged() bool { return t.began && !t.changed }
 
 type saidVerdict struct {
 	outcome pipeline.Outcome
@@ -92,8 +96,9 @@ func (t *teller) tell(e pipeline.Event) []line {
 		return t.about(e, caution, "warning: "+clean(e.Message))
 	case pipeline.RunEnded:
 		return t.ended(e)
+	default:
+		return t.putBack(e)
 	}
-	return t.putBack(e)
 }
 
 func (t *teller) run(e pipeline.Event) []line {
@@ -139,35 +144,9 @@ func (t *teller) stageLines(e pipeline.Event) []line {
 	case pipeline.StageSkipped:
 		return t.about(e, quiet, "skipped"+prefix(": ", clean(e.Reason)))
 	default:
+		t.failure = e.Reason
 		return t.about(e, bad, "failed"+prefix(" after ", after)+prefix(": ", clean(e.Reason)))
 	}
-}
-
-func (t *teller) judged(e pipeline.Event) []line {
-	if e.Verdict == nil {
-		return nil
-	}
-	v, key := e.Verdict, e.Stage+"\x00"+e.Verdict.Gate
-	said, ok := t.said[key]
-	if ok && said.outcome == v.Outcome && e.Time.Sub(said.at) < repeatVerdict {
-		return nil
-	}
-	t.said[key] = saidVerdict{outcome: v.Outcome, at: e.Time}
-	text, tone := verdict(*v)
-	lines := t.about(e, tone, "gate "+clean(v.Gate)+": "+text)
-	if v.Outcome != pipeline.Fail && !t.verbose {
-		return lines
-	}
-	for _, m := range v.Evidence {
-		if m.Outcome == pipeline.Pass && !t.verbose {
-			continue
-		}
-		lines = append(lines, line{text: measurement(m), tone: quiet, under: true})
-		if m.Query != "" {
-			lines = append(lines, line{text: "asked " + clean(m.Query), tone: quiet, under: true})
-		}
-	}
-	return lines
 }
 
 // wayBack says what the undoing of a route means for the traffic.
@@ -183,31 +162,10 @@ func (t *teller) wayBack(e pipeline.Event) string {
 // routeKind is the kind of thing that splits traffic.
 const routeKind = "route"
 
-// measurement says in one line what a check found.
-func measurement(m pipeline.Measurement) string {
-	text := m.Outcome.String() + " " + clean(m.Check)
-	if m.Value != nil {
-		text += " " + number(*m.Value)
-	} else {
-		text += prefix(" ", clean(m.Result))
-	}
-	var more []string
-	if m.Bound != "" {
-		more = append(more, clean(m.Bound))
-	}
-	if m.Samples != nil {
-		more = append(more, number(*m.Samples)+" samples")
-	}
-	if len(more) > 0 {
-		text += " (" + strings.Join(more, ", ") + ")"
-	}
-	return text + prefix(": ", clean(m.Reason))
-}
-
 func (t *teller) putBack(e pipeline.Event) []line {
 	switch e.Type {
 	case pipeline.Committed, pipeline.Finished:
-		if t.began && !t.changed {
+		if t.unchanged() {
 			return nil // there is nothing that could be undone or cleaned up
 		}
 		if e.Type == pipeline.Finished {
@@ -216,7 +174,14 @@ func (t *teller) putBack(e pipeline.Event) []line {
 		return t.about(e, good, "committed: from here on nothing is undone")
 	case pipeline.RollingBack:
 		t.waiting = "rollback"
-		return t.about(e, caution, "rolling back"+prefix(": ", clean(e.Reason)))
+		reason := clean(e.Reason)
+		if e.Reason == t.failure {
+			reason = "" // it was the line before
+		}
+		if t.unchanged() {
+			return nil
+		}
+		return t.about(e, caution, "rolling back"+prefix(": ", reason))
 	case pipeline.Undone:
 		return t.about(e, neutral, "put back "+thing(e)+t.wayBack(e))
 	case pipeline.UndoFailed:
@@ -230,11 +195,15 @@ func (t *teller) putBack(e pipeline.Event) []line {
 		if e.Stage != "" {
 			return t.about(e, good, "put back; the run goes on")
 		}
+		if t.unchanged() {
+			return nil
+		}
 		return t.about(e, good, "rolled back: all is as it was before the run")
 	case pipeline.Interrupted:
 		return t.about(e, caution, "interrupted, users are safe"+prefix(": ", clean(e.Reason)))
+	default: // of a newer version
+		return t.about(e, neutral, clean(string(e.Type)+prefix(": ", e.Message)+prefix(": ", e.Reason)))
 	}
-	return t.about(e, neutral, clean(string(e.Type)+prefix(": ", e.Message)+prefix(": ", e.Reason)))
 }
 
 func (t *teller) ended(e pipeline.Event) []line {
@@ -332,8 +301,9 @@ func endingTone(e pipeline.Ending) tone {
 		return good
 	case pipeline.DeliveredNotFinished, pipeline.CancelledInt, pipeline.CancelledTerm, pipeline.Changes:
 		return caution
+	default:
+		return bad
 	}
-	return bad
 }
 
 func outcomeTone(o pipeline.Outcome) tone {

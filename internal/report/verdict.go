@@ -7,6 +7,54 @@ import (
 	"github.com/headgate-dev/headgate/pipeline"
 )
 
+func (t *teller) judged(e pipeline.Event) []line {
+	if e.Verdict == nil {
+		return nil
+	}
+	v, key := e.Verdict, e.Stage+"\x00"+e.Verdict.Gate
+	said, ok := t.said[key]
+	if ok && said.outcome == v.Outcome && e.Time.Sub(said.at) < repeatVerdict {
+		return nil
+	}
+	t.said[key] = saidVerdict{outcome: v.Outcome, at: e.Time}
+	text, tone := verdict(*v)
+	lines := t.about(e, tone, "gate "+clean(v.Gate)+": "+text)
+	if v.Outcome != pipeline.Fail && !t.verbose {
+		return lines
+	}
+	for _, m := range v.Evidence {
+		if m.Outcome == pipeline.Pass && !t.verbose {
+			continue
+		}
+		lines = append(lines, line{text: measurement(m), tone: quiet, under: true})
+		if m.Query != "" {
+			lines = append(lines, line{text: "asked " + clean(m.Query), tone: quiet, under: true})
+		}
+	}
+	return lines
+}
+
+// measurement says in one line what a check found.
+func measurement(m pipeline.Measurement) string {
+	text := m.Outcome.String() + " " + clean(m.Check)
+	if m.Value != nil {
+		text += " " + number(*m.Value)
+	} else {
+		text += prefix(" ", clean(m.Result))
+	}
+	var more []string
+	if m.Bound != "" {
+		more = append(more, clean(m.Bound))
+	}
+	if m.Samples != nil {
+		more = append(more, number(*m.Samples)+" samples")
+	}
+	if len(more) > 0 {
+		text += " (" + strings.Join(more, ", ") + ")"
+	}
+	return text + prefix(": ", clean(m.Reason))
+}
+
 // tooEarly is the result of a check whose window is not there yet.
 const tooEarly = "tooEarly"
 

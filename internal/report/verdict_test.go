@@ -30,13 +30,19 @@ func TestVerdictsTakeTheLinesTheyNeed(t *testing.T) {
 		name string
 		v    pipeline.Verdict
 	}{
-		{"all too early, for the same reason", pipeline.Verdict{Gate: "slo", Evidence: []pipeline.Measurement{early(rate), early(latency)},
-			Reason: "errorRate: " + early(rate).Reason + "; latency: " + early(latency).Reason}},
+		{"all too early, for the same reason", pipeline.Verdict{
+			Gate: "slo", Evidence: []pipeline.Measurement{early(rate), early(latency)},
+			Reason: "errorRate: " + early(rate).Reason + "; latency: " + early(latency).Reason,
+		}},
 		{"one alone is too early", pipeline.Verdict{Gate: "slo", Evidence: []pipeline.Measurement{early(rate)}, Reason: "errorRate: " + early(rate).Reason}},
-		{"too early and too few", pipeline.Verdict{Gate: "slo", Evidence: []pipeline.Measurement{early(rate), few},
-			Reason: "errorRate: " + early(rate).Reason + "; latency: " + few.Reason}},
-		{"metrics are away", pipeline.Verdict{Gate: "slo", Reason: "metrics are unavailable: errorRate: connection refused",
-			Evidence: []pipeline.Measurement{{Check: "errorRate", Result: "unavailable", Reason: "connection refused"}, {Check: "latency", Result: "notAsked"}}}},
+		{"too early and too few", pipeline.Verdict{
+			Gate: "slo", Evidence: []pipeline.Measurement{early(rate), few},
+			Reason: "errorRate: " + early(rate).Reason + "; latency: " + few.Reason,
+		}},
+		{"metrics are away", pipeline.Verdict{
+			Gate: "slo", Reason: "metrics are unavailable: errorRate: connection refused",
+			Evidence: []pipeline.Measurement{{Check: "errorRate", Result: "unavailable", Reason: "connection refused"}, {Check: "latency", Result: "notAsked"}},
+		}},
 		{"nothing was asked", pipeline.Verdict{Gate: "slo", Reason: "the gate has no checks"}},
 		{"a pass", pipeline.Verdict{Gate: "slo", Outcome: pipeline.Pass, Reason: "all 2 checks are well", Evidence: []pipeline.Measurement{well}}},
 		{"a failure", pipeline.Verdict{Gate: "slo", Outcome: pipeline.Fail, Reason: "errorRate: " + failing.Reason, Evidence: []pipeline.Measurement{failing, well}}},
@@ -66,13 +72,25 @@ func TestNothingToUndoIsNotMentioned(t *testing.T) {
 		events []pipeline.Event
 		want   string
 	}{
-		{"tests alone", []pipeline.Event{{Type: pipeline.RunStarted, Run: &pipeline.Info{ID: "1", Pipeline: "shop"}}, {Type: pipeline.Committed}, {Type: pipeline.Finished}},
-			"    0:00  run 1 of shop\n"},
-		{"a change", []pipeline.Event{{Type: pipeline.RunStarted, Run: &pipeline.Info{ID: "1", Pipeline: "shop"}},
-			{Type: pipeline.Changing, Change: &pipeline.Record{Thing: pipeline.Thing{Kind: "flag", Name: "f"}}}, {Type: pipeline.Finished}},
-			"    0:00  run 1 of shop\n    0:00  change flag f\n    0:00  finished\n"},
-		{"a recovery that has nothing to do", []pipeline.Event{{Type: pipeline.RunEnded, Result: &pipeline.Result{Reason: "nothing is unfinished"}}},
-			"    0:00  nothing is unfinished\n"},
+		{
+			"tests alone",
+			[]pipeline.Event{{Type: pipeline.RunStarted, Run: &pipeline.Info{ID: "1", Pipeline: "shop"}}, {Type: pipeline.Committed}, {Type: pipeline.Finished}},
+			"    0:00  run 1 of shop\n",
+		},
+		{
+			"a change",
+			[]pipeline.Event{
+				{Type: pipeline.RunStarted, Run: &pipeline.Info{ID: "1", Pipeline: "shop"}},
+				{Type: pipeline.Changing, Change: &pipeline.Record{Thing: pipeline.Thing{Kind: "flag", Name: "f"}}},
+				{Type: pipeline.Finished},
+			},
+			"    0:00  run 1 of shop\n    0:00  change flag f\n    0:00  finished\n",
+		},
+		{
+			"a recovery that has nothing to do",
+			[]pipeline.Event{{Type: pipeline.RunEnded, Result: &pipeline.Result{Reason: "nothing is unfinished"}}},
+			"    0:00  nothing is unfinished\n",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out bytes.Buffer

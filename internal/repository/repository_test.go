@@ -102,7 +102,7 @@ func TestTheActionPassesInputsAsEnvironment(t *testing.T) {
 	if a.Runs.Using != "composite" {
 		t.Errorf("it runs using %q", a.Runs.Using)
 	}
-	used := ""
+	var used strings.Builder
 	for _, s := range a.Runs.Steps {
 		if strings.Contains(s.Run, "${{") {
 			t.Errorf("step %s: an expression in a script becomes part of the script: %s", s.ID, s.Run)
@@ -111,15 +111,15 @@ func TestTheActionPassesInputsAsEnvironment(t *testing.T) {
 			t.Errorf("step %s: without bash and exec the runner's signals do not arrive: %s", s.ID, s.Run)
 		}
 		for _, v := range s.Env {
-			used += v + "\n"
+			used.WriteString(v + "\n")
 		}
-		used += s.If
+		used.WriteString(s.If)
 	}
 	for name, in := range a.Inputs {
 		if in.Description == "" {
 			t.Errorf("input %s has no description", name)
 		}
-		if !strings.Contains(used, "inputs."+name) && name != "working-directory" {
+		if !strings.Contains(used.String(), "inputs."+name) && name != "working-directory" {
 			t.Errorf("input %s is not used", name)
 		}
 	}

@@ -120,7 +120,7 @@ func (d *decoder) isNull(s slot, v reflect.Value) bool {
 	}
 	if v.Kind() == reflect.Struct {
 		if _, scalar := v.Addr().Interface().(Scalar); !scalar {
-			if decl := d.doc.declaration(v.Type()); len(decl.fields) == 0 && !(s.top && len(d.opt.Extra) > 0) {
+			if decl := d.doc.declaration(v.Type()); len(decl.fields) == 0 && (!s.top || len(d.opt.Extra) == 0) {
 				d.setPos(decl, v, Pos{s.key.Line, s.key.Column})
 				return true
 			}

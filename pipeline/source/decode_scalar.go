@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -70,7 +71,7 @@ func (d *decoder) expand(s slot, text string) (string, bool) {
 
 func (d *decoder) scalarError(s slot, err error) {
 	message, hint := s.path+": "+err.Error(), hintOf(err)
-	if e, ok := err.(*expressionInScript); ok {
+	if e, ok := errors.AsType[*expressionInScript](err); ok {
 		d.reportInside(s.node, e.offset, message, hint)
 		return
 	}

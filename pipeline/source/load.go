@@ -22,8 +22,10 @@ type document struct {
 // on a declaration. The node is usable when there are no errors.
 func Load(f File) (Node, Problems) {
 	if len(f.Data) > MaxSize {
-		return Node{}, Problems{{File: f.Name, Pos: Pos{1, 1}, Width: 1,
-			Message: fmt.Sprintf("the file is too large: %d bytes, where %d are allowed", len(f.Data), MaxSize)}}
+		return Node{}, Problems{{
+			File: f.Name, Pos: Pos{1, 1}, Width: 1,
+			Message: fmt.Sprintf("the file is too large: %d bytes, where %d are allowed", len(f.Data), MaxSize),
+		}}
 	}
 	if problems := checkText(f); len(problems) > 0 {
 		return Node{}, problems
@@ -93,8 +95,10 @@ func checkText(f File) Problems {
 	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
 	if i := bytes.IndexByte(data, 0); i >= 0 {
 		line := data[bytes.LastIndexByte(data[:i], '\n')+1 : i]
-		return Problems{{File: f.Name, Pos: Pos{1 + bytes.Count(data[:i], []byte("\n")), 1 + utf8.RuneCount(line)}, Width: 1,
-			Message: "a zero byte: this is not a text in UTF-8", Hint: "name a YAML file, and save it as UTF-8"}}
+		return Problems{{
+			File: f.Name, Pos: Pos{1 + bytes.Count(data[:i], []byte("\n")), 1 + utf8.RuneCount(line)}, Width: 1,
+			Message: "a zero byte: this is not a text in UTF-8", Hint: "name a YAML file, and save it as UTF-8",
+		}}
 	}
 	line, col := 1, 1
 	for i := 0; i < len(data) && len(problems) < enough; {

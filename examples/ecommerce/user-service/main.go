@@ -27,7 +27,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Getenv, log); err != nil {
-		log.Error("user-service ends", "error", err)
+		log.Error("user-service ends", slog.Any("error", err))
 		os.Exit(1)
 	}
 }
@@ -61,7 +61,7 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 		return err
 	}
 	s := newService(getenv("VERSION"), client, bad)
-	log.Info("user-service listens", "version", s.version, "address", listener.Addr().String(), "graceful", graceful)
+	log.Info("user-service listens", slog.String("version", s.version), slog.String("address", listener.Addr().String()), slog.Bool("graceful", graceful))
 	return serve(ctx, listener, s.handler(), graceful)
 }
 
@@ -70,7 +70,7 @@ func openFlags(ctx context.Context, url string, log *slog.Logger) (*flags.Client
 	if url == "" {
 		return flags.Static(nil), nil
 	}
-	return flags.Open(ctx, url, flags.Options{Report: func(err error) { log.Warn("flags", "error", err) }})
+	return flags.Open(ctx, url, flags.Options{Report: func(err error) { log.Warn("flags", slog.Any("error", err)) }})
 }
 
 func serve(ctx context.Context, listener net.Listener, handler http.Handler, graceful bool) error {

@@ -109,8 +109,10 @@ func TestFailuresByKind(t *testing.T) {
 			s := httptest.NewServer(http.HandlerFunc(tt.http))
 			defer s.Close()
 			var told atomic.Int64
-			r := run(t, load.Config{URL: s.URL, Rate: 100, Count: 10, Timeout: 150 * time.Millisecond,
-				Failed: func(load.Failure) { told.Add(1) }})
+			r := run(t, load.Config{
+				URL: s.URL, Rate: 100, Count: 10, Timeout: 150 * time.Millisecond,
+				Failed: func(load.Failure) { told.Add(1) },
+			})
 			if r.Failed != 10 || r.Kinds[tt.kind] != 10 || told.Load() != 10 {
 				t.Errorf("got %d failed, %v, %+v", r.Failed, r.Kinds, r.Failures[:1])
 			}

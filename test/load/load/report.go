@@ -99,8 +99,10 @@ type tally struct {
 }
 
 func newTally(start time.Time, c Config) *tally {
-	return &tally{start: start, failed: c.Failed,
-		r: Report{Start: start, Kinds: map[Kind]int{}, Versions: map[string]Version{}}}
+	return &tally{
+		start: start, failed: c.Failed,
+		r: Report{Start: start, Kinds: map[Kind]int{}, Versions: map[string]Version{}},
+	}
 }
 
 func (t *tally) end(at time.Time) {
