@@ -132,7 +132,13 @@ func (x *execution) openEnded(ctx context.Context) error {
 	if err == nil && found.Unfinished() {
 		err = fmt.Errorf("%w: run %s began meanwhile and is unfinished", ErrLocked, found.Run.ID)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if result, ended := x.outdated(found); ended {
+		return &errPreflight{result}
+	}
+	return nil
 }
 
 // deliver commits what is not committed and ends the run.

@@ -35,6 +35,9 @@ type Options struct {
 	// the file or the variables have changed, is put back where the policy
 	// is resume.
 	OnUnfinished string
+	// AllowOlder lets a run go on although a run with a higher number came
+	// before it.
+	AllowOlder bool
 	// Recover is the command that a person is told to run after a cancelled
 	// run, such as "headgate recover headgate.yaml".
 	Recover string
@@ -112,6 +115,9 @@ func (x *execution) run(ctx context.Context) Result {
 	}
 	defer x.close(0)
 	if result, ended := x.again(earlier); ended {
+		return result
+	}
+	if result, ended := x.outdated(earlier); ended {
 		return result
 	}
 	if earlier.Unfinished() {

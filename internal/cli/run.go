@@ -16,6 +16,7 @@ type runOptions struct {
 	from, until  string
 	dryRun       bool
 	onUnfinished string
+	allowOlder   bool
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -45,6 +46,7 @@ is left to headgate recover. A second signal ends the process at once.`,
 	registerSpan(cmd, &o.from, &o.until)
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "do what plan does, and change nothing")
 	cmd.Flags().StringVar(&o.onUnfinished, "on-unfinished", "", "`policy` for an unfinished earlier run: resume, rollback or stop; default what the file says, else resume")
+	cmd.Flags().BoolVar(&o.allowOlder, "allow-older", false, "go on although a run with a higher number came first, to bring back an older version")
 	o.worldOptions.register(cmd.Flags())
 	o.reportOptions.register(cmd.Flags())
 	return cmd
@@ -72,7 +74,7 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	r.Options = pipeline.Options{From: o.from, Until: o.until, OnUnfinished: first(o.onUnfinished, l.pipeline.OnUnfinished), Recover: "headgate recover " + l.pipeline.File.Name}
+	r.Options = pipeline.Options{From: o.from, Until: o.until, OnUnfinished: first(o.onUnfinished, l.pipeline.OnUnfinished), AllowOlder: o.allowOlder, Recover: "headgate recover " + l.pipeline.File.Name}
 	return a.drive(ctx, driven{runner: r, loaded: l, reports: o.reportOptions, do: (*pipeline.Runner).Run})
 }
 
