@@ -34,46 +34,68 @@ stages:
       steps: [{setWeight: 20}, {setWeight: 40}, {setWeight: 60}, {setWeight: 80}]
 `
 
-// rolloutFigures measures rollouts of one service side by side, taking turns.
+// turns gathers what rollouts of one service took, side by side.
+type turns struct {
+	plain, ours sample
+	phases      *phases
+	busy        int // turns that began on a machine with other work
+}
+
+// rolloutFigures measures rollouts that take turns. When it is interrupted it
+// prints what it has.
 func rolloutFigures(ctx context.Context, s settings, dir string, out io.Writer) error {
 	c, err := connect(ctx, s, dir)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	var plain, ours sample
-	phases, busy := newPhases(), 0
-	for i := range s.rounds + 1 { // The first brings the images to the node.
-		image := c.images[(i+1)%2]
-		calm := s.quiet == 0 || quiet(ctx, s.quiet)
-		p, err := c.plain(ctx, image)
-		if err != nil {
-			return fmt.Errorf("rolling update: %w", err)
-		}
-		calm = (s.quiet == 0 || quiet(ctx, s.quiet)) && calm
-		o, events, err := c.canary(ctx, s.binary, image)
-		if err != nil {
-			return fmt.Errorf("canary: %w", err)
-		}
-		if i == 0 {
-			continue
-		}
-		if !calm {
-			busy++
-		}
-		plain, ours = append(plain, p), append(ours, o)
-		phases.add(o, events)
+	all := turns{phases: newPhases()}
+	warm := turns{phases: newPhases()} // The first turn brings the images to the node.
+	if err := warm.turn(ctx, c, s, c.images[1]); err != nil {
+		return err
 	}
-	fmt.Fprintf(out, "\n%d pods, readiness probe every second, image on the node:\n", pods)
-	if busy > 0 {
-		fmt.Fprintf(out, "(the machine did not get quiet before %d of %d rounds)\n", busy, s.rounds)
+	for i := range s.rounds {
+		if err = all.turn(ctx, c, s, c.images[i%2]); err != nil {
+			break
+		}
+		fmt.Fprintf(os.Stderr, "bench: turn %d of %d: rolling update %s, headgate run %s\n", i+1, s.rounds, short(all.plain[i]), short(all.ours[i]))
 	}
-	fmt.Fprintf(out, "Deployment, rolling update, 25%% surge: %s\n", plain)
-	fmt.Fprintf(out, "headgate run, canary 20/40/60/80, drain %s: %s; %s\n", drain, ours, against(ours, canaryGoal))
-	fmt.Fprintf(out, "  times a rolling update: %s\n", ratio(ours, plain))
-	fmt.Fprintln(out, "where headgate's time goes, medians:")
-	phases.print(out)
+	if len(all.ours) > 0 {
+		all.print(out)
+	}
+	return err
+}
+
+// turn rolls an image out in each way.
+func (t *turns) turn(ctx context.Context, c *cluster, s settings, image string) error {
+	calm := s.quiet == 0 || quiet(ctx, s.quiet)
+	plain, err := c.plain(ctx, image)
+	if err != nil {
+		return fmt.Errorf("rolling update: %w", err)
+	}
+	calm = (s.quiet == 0 || quiet(ctx, s.quiet)) && calm
+	ours, events, err := c.canary(ctx, s.binary, image)
+	if err != nil {
+		return fmt.Errorf("canary: %w", err)
+	}
+	if !calm {
+		t.busy++
+	}
+	t.plain, t.ours = append(t.plain, plain), append(t.ours, ours)
+	t.phases.add(ours, events)
 	return nil
+}
+
+func (t *turns) print(out io.Writer) {
+	fmt.Fprintf(out, "\n%d pods, readiness probe every second, image on the node:\n", pods)
+	if t.busy > 0 {
+		fmt.Fprintf(out, "(the machine did not get quiet before %d of %d turns)\n", t.busy, len(t.ours))
+	}
+	fmt.Fprintf(out, "Deployment, rolling update, 25%% surge: %s\n", t.plain)
+	fmt.Fprintf(out, "headgate run, canary 20/40/60/80, drain %s: %s; %s\n", drain, t.ours, against(t.ours, canaryGoal))
+	fmt.Fprintf(out, "  times a rolling update: %s\n", ratio(t.ours, t.plain))
+	fmt.Fprintln(out, "where headgate's time goes, medians:")
+	t.phases.print(out)
 }
 
 // pipelineFile writes the file for a namespace.
