@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/headgate-dev/headgate/gates"
-	"github.com/headgate-dev/headgate/internal/prom"
 	"github.com/headgate-dev/headgate/pipeline"
 	"github.com/headgate-dev/headgate/pipeline/source"
 	"github.com/headgate-dev/headgate/stages"
@@ -26,7 +25,7 @@ func needs(p *pipeline.Pipeline) source.Problems {
 		}
 	}
 	declared, _ := pipeline.SectionOf[*gates.Section](p, gates.Key)
-	if _, ok := pipeline.SectionOf[*prom.Section](p, prom.Key); ok || declared == nil {
+	if declared == nil || namesMetrics(p) {
 		return all
 	}
 	for name, g := range declared.All() {

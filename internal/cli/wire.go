@@ -124,6 +124,12 @@ func router(c *kube.Cluster, t stages.Traffic, wl stages.Workload) (stages.Route
 	return route.NewHTTPRoute(c, route.Settings{Namespace: namespace, Route: name, Workload: wl, Service: t.Service.Value})
 }
 
+// namesMetrics reports whether a pipeline says where metrics are.
+func namesMetrics(p *pipeline.Pipeline) bool {
+	_, ok := pipeline.SectionOf[*prom.Section](p, prom.Key)
+	return ok
+}
+
 // usesCluster reports whether a pipeline works on a cluster.
 func usesCluster(p *pipeline.Pipeline) bool {
 	if _, ok := pipeline.SectionOf[*kubernetesSection](p, kubernetesKey); ok {

@@ -71,7 +71,7 @@ var theirs = map[string][]string{
 	"github.com/google/go-containerregistry":     {"internal/registry", "stages"},
 	"github.com/prometheus/client_golang/api":    {"internal/prom"},
 	"github.com/prometheus/prometheus":           {"gates", "internal/local"},
-	"github.com/redis/go-redis/v9":               {"examples"},
+	"github.com/redis/go-redis/v9":               {"examples", "internal/flagstore"}, // there to silence its log
 	"github.com/alicebob/miniredis/v2":           {"internal/local"},
 	"github.com/rhysd/actionlint":                {},
 	"github.com/google/go-cmp":                   {"internal/golden", "stages/portstest", "internal/journal/journaltest"},

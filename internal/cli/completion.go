@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"strings"
+
 	"github.com/headgate-dev/headgate/pipeline"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -56,4 +58,31 @@ func stageNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.Sh
 		names = append(names, st.Name)
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) completionCommand() *cobra.Command {
+	shells := []string{"bash", "zsh", "fish", "powershell"}
+	return &cobra.Command{
+		Use:     "completion bash|zsh|fish|powershell",
+		Short:   "Print the completion script of a shell",
+		Example: "  source <(headgate completion bash)",
+		Args:    atMost(1), ValidArgs: shells,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			root := cmd.Root()
+			if len(args) == 0 {
+				return usagef("such as headgate completion bash", "which shell? one of %s", strings.Join(shells, ", "))
+			}
+			switch args[0] {
+			case "bash":
+				return root.GenBashCompletionV2(a.Out, true)
+			case "zsh":
+				return root.GenZshCompletion(a.Out)
+			case "fish":
+				return root.GenFishCompletion(a.Out, true)
+			case "powershell":
+				return root.GenPowerShellCompletionWithDesc(a.Out)
+			}
+			return usagef("name one of "+strings.Join(shells, ", "), "there is no completion for %q", args[0])
+		},
+	}
 }
