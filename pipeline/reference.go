@@ -113,7 +113,12 @@ func takes(f source.Field) string {
 	if strings.HasPrefix(f.Type, "a list") {
 		entries = " entries"
 	}
+	if entries != "" && f.Min == "1" && f.Max == "" {
+		return text + ", at least one"
+	}
 	switch {
+	case f.Min != "" && f.Min == f.Max:
+		text += ", " + f.Min
 	case f.Min != "" && f.Max != "":
 		text += fmt.Sprintf(", %s to %s%s", f.Min, f.Max, entries)
 	case f.Min != "":
