@@ -109,13 +109,13 @@ func (a *Admin) Revert(ctx context.Context, base, was Record, note Note) (Record
 		was.Version = max(was.Version, base.Version) + 1
 		return a.write(ctx, was, base.text, note)
 	}
-	return was, a.swap(ctx, base.Name, base.text, was.text, "0", note)
+	return was, a.swap(ctx, base.Name, swap{base.text, was.text, "0"}, note)
 }
 
 // Delete removes a record on the condition of [Admin.Update]. Its audit
 // stream stays.
 func (a *Admin) Delete(ctx context.Context, base Record, note Note) error {
-	return a.swap(ctx, base.Name, base.text, "", "0", note)
+	return a.swap(ctx, base.Name, swap{base.text, "", "0"}, note)
 }
 
 func (a *Admin) write(ctx context.Context, r Record, expect string, note Note) (Record, error) {
@@ -128,15 +128,20 @@ func (a *Admin) write(ctx context.Context, r Record, expect string, note Note) (
 	if err != nil {
 		return Record{}, fmt.Errorf("write flag %s: %w", r.Name, err)
 	}
-	if err := a.swap(ctx, r.Name, expect, next.text, strconv.FormatInt(r.Version, 10), note); err != nil {
+	if err := a.swap(ctx, r.Name, swap{expect, next.text, strconv.FormatInt(r.Version, 10)}, note); err != nil {
 		return Record{}, err
 	}
 	return next, nil
 }
 
+// swap is a text of a record to take the place of the expected one, and the
+// version that it makes.
+type swap struct{ expect, text, version string }
+
 // swap replaces the text of a record when it is what is expected; "" stands
 // for no record on either side.
-func (a *Admin) swap(ctx context.Context, name, expect, text, version string, note Note) error {
+func (a *Admin) swap(ctx context.Context, name string, w swap, note Note) error {
+	expect, text, version := w.expect, w.text, w.version
 	if err := CheckName(name); err != nil {
 		return err
 	}

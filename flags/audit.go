@@ -56,8 +56,10 @@ func (a *Admin) History(ctx context.Context, name string, n int) ([]Entry, error
 		version, _ := strconv.ParseInt(text("version"), 10, 64)
 		entries[i] = Entry{
 			Time: time.UnixMilli(at).UTC(), Before: text("before"), After: text("after"), Version: version,
-			Note: Note{Actor: text("actor"), Action: text("action"), Reason: text("reason"),
-				Run: text("run"), URL: text("url"), Commit: text("commit")},
+			Note: Note{
+				Actor: text("actor"), Action: text("action"), Reason: text("reason"),
+				Run: text("run"), URL: text("url"), Commit: text("commit"),
+			},
 		}
 	}
 	return entries, nil

@@ -159,8 +159,9 @@ func (v Value) plain() any {
 		return v.number
 	case truthKind:
 		return v.number == 1
+	default:
+		return v.text
 	}
-	return v.text
 }
 
 func sameAttributes(a, b map[string][]Value) bool {

@@ -176,9 +176,15 @@ func (r Record) MarshalJSON() ([]byte, error) {
 	fields := slices.Clone(r.fields)
 	if fields == nil {
 		now := encode(time.Now().UTC().Format(time.RFC3339Nano))
-		fields = []field{{fieldName, encode(r.Name)}, {fieldEnabled, encode(r.Enabled)},
-			{fieldPercentage, encodePercentage(r.Percentage)}, {fieldUsers, encodeUsers(r.Users)},
-			{fieldAttributes, encodeAttributes(r.Attributes)}, {fieldCreated, now}, {fieldUpdated, now}}
+		fields = []field{
+			{fieldName, encode(r.Name)},
+			{fieldEnabled, encode(r.Enabled)},
+			{fieldPercentage, encodePercentage(r.Percentage)},
+			{fieldUsers, encodeUsers(r.Users)},
+			{fieldAttributes, encodeAttributes(r.Attributes)},
+			{fieldCreated, now},
+			{fieldUpdated, now},
+		}
 		read = Record{Name: r.Name, Enabled: r.Enabled, Percentage: r.Percentage, Users: r.Users, Attributes: r.Attributes}
 	}
 	set := func(name string, changed bool, raw json.RawMessage) {

@@ -89,7 +89,8 @@ func TestSameMeaning(t *testing.T) {
 
 func TestNewRecordHasTheFieldsOfEveryReader(t *testing.T) {
 	r := flags.Record{Name: "f", Enabled: true, Percentage: 50, Attributes: map[string][]flags.Value{
-		"plan": {flags.Text("pro")}, "age": {flags.Number(1), flags.Number(2)}, "beta": {flags.Truth(true)}}}
+		"plan": {flags.Text("pro")}, "age": {flags.Number(1), flags.Number(2)}, "beta": {flags.Truth(true)},
+	}}
 	text, err := r.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)

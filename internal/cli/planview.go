@@ -213,10 +213,10 @@ func (w *planWriter) totals(t totals) {
 // span writes how long something takes.
 func span(shortest, longest time.Duration) string {
 	from := brief(shortest)
-	switch longest {
-	case 0:
+	if longest == 0 {
 		return "at least " + from + ", with no bound"
-	case shortest:
+	}
+	if longest == shortest {
 		return from
 	}
 	return from + " to " + brief(longest)
