@@ -18,7 +18,7 @@ test: unit e2e
 unit:
 	$(GO) vet ./... ./flags/... ./test/cluster/... ./test/bench/...
 	$(GO) test -race ./... ./flags/... ./test/cluster/... ./test/bench/...
-	$(GO) test -run TestFaultSchedules ./pipeline # all pairs of faults; the race detector gets a sample
+	HEADGATE_FAULTS=all $(GO) test -run TestFaultSchedules ./pipeline # all pairs of faults; the race detector gets a sample
 
 # On the cluster that KUBECONFIG names, else on one of one node that is
 # started for it.

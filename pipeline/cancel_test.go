@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,12 +16,12 @@ import (
 // slowJournal hangs in Close and, once cut off, in Append.
 type slowStore struct {
 	memoryStore
-	hang *bool
+	hang *atomic.Bool
 }
 
 type slowJournal struct {
 	pipeline.Journal
-	hang *bool
+	hang *atomic.Bool
 }
 
 func (s slowStore) Open(ctx context.Context, info pipeline.Info) (pipeline.Journal, error) {
@@ -29,7 +30,7 @@ func (s slowStore) Open(ctx context.Context, info pipeline.Info) (pipeline.Journ
 }
 
 func (j slowJournal) Append(ctx context.Context, e pipeline.Event) error {
-	if *j.hang {
+	if j.hang.Load() {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
@@ -76,13 +77,13 @@ func TestCancelledRunIsSafeInTime(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				hang := false
+				var hang atomic.Bool
 				b := newBench(stage("a", plain(func(ctx context.Context, s *pipeline.Scope) error {
 					if err := two(ctx, s); err != nil {
 						return err
 					}
 					err := s.Sleep(ctx, time.Hour)
-					hang = c.journal
+					hang.Store(c.journal)
 					if c.deaf {
 						time.Sleep(time.Minute)
 						if s.Do(ctx, change("route", "100")) == nil {
@@ -104,6 +105,7 @@ func TestCancelledRunIsSafeInTime(t *testing.T) {
 					switch {
 					case thing.Name == "flag" && c.deafUndo:
 						time.Sleep(time.Minute)
+						return nil
 					case thing.Name == "flag" && c.stuck:
 						<-ctx.Done()
 						return context.Cause(ctx)
@@ -230,6 +232,8 @@ func TestHangingUndoLeavesTimeForOthers(t *testing.T) {
 		b.Undoers["thing"] = undoing(func(ctx context.Context, thing pipeline.Thing, _ bool) error {
 			if thing.Name == "flag" {
 				<-ctx.Done()
+			}
+			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
 			b.undone = append(b.undone, thing.Name)

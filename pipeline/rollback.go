@@ -217,7 +217,11 @@ func (x *execution) undo(ctx context.Context, p PendingUndo, hurry bool) error {
 // undoOnce is one attempt. One that does not hear that its time is up is left
 // behind; since an undo sets a value, that is harmless.
 func undoOnce(ctx context.Context, undoer Undoer, p PendingUndo, hurry bool) error {
-	ctx, cancel := context.WithTimeout(ctx, undoTry)
+	limit := undoTry
+	if p.Urgent {
+		limit = urgentTry
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {

@@ -27,9 +27,11 @@ const (
 	closeSoon = 500 * time.Millisecond
 	// lingerTime is how long the lock outlives a cancelled run.
 	lingerTime = time.Second
-	// undoTime bounds a whole rollback, undoTry one attempt at one thing.
-	undoTime = 15 * time.Minute
-	undoTry  = 3 * time.Minute
+	// undoTime bounds a whole rollback; urgentTry and undoTry one attempt at
+	// one thing, which for the latter may have a drain to wait for.
+	undoTime  = 15 * time.Minute
+	urgentTry = time.Minute
+	undoTry   = 10 * time.Minute
 	// commitTime bounds the commit's write with its repetitions.
 	commitTime = 40 * time.Second
 )
