@@ -313,6 +313,11 @@ func (r *canaryRun) give(ctx context.Context, step int, weight float64) error {
 			return err
 		}
 	}
+	if r.weight == 0 {
+		if err := r.settle(ctx, Canary); err != nil {
+			return err
+		}
+	}
 	from := r.weight
 	err := r.scope.Do(ctx, pipeline.Change{
 		Thing: r.routeThing(), Key: "weight " + percent(weight), Urgent: true,

@@ -57,7 +57,20 @@ func (r *canaryRun) promote(ctx context.Context) error {
 		return err
 	}
 	r.scope.Progress("%s takes the release while the canary carries the load", r.workload())
-	return r.parts.awaitReady(ctx, r.scope, r.stable(), awaiting{live.Replicas, r.Ready.Value})
+	if err := r.parts.awaitReady(ctx, r.scope, r.stable(), awaiting{live.Replicas, r.Ready.Value}); err != nil {
+		return err
+	}
+	return r.settle(ctx, Stable)
+}
+
+// settle gives the endpoints of a track that is about to get its first traffic
+// the time to reach the proxies. They hear of endpoints and of routes by
+// separate watches: a route that comes first would be followed to pods that
+// are not known yet, or to those of before, which are gone.
+func (r *canaryRun) settle(ctx context.Context, track string) error {
+	return r.scope.Step(ctx, "settle "+track, func(ctx context.Context) error {
+		return r.scope.Sleep(ctx, r.Traffic.Settle.Value)
+	})
 }
 
 // trafficBack makes the route what it was before the rollout, in one write.

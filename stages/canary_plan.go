@@ -239,7 +239,7 @@ func (c *CanaryStage) presentImage(live Live) string {
 // planTimes bounds the stage's time. Waiting for pods and drains is bounded;
 // a gate that extends is not counted.
 func (c *CanaryStage) planTimes(plan *pipeline.Plan) {
-	fixed := c.pauses() + 2*c.Traffic.Drain.Value
+	fixed := c.pauses() + 2*c.Traffic.Drain.Value + 2*c.Traffic.Settle.Value
 	waits, last := 1, 0.0 // the promotion
 	for _, step := range c.Steps {
 		if step.SetWeight != nil {

@@ -9,4 +9,5 @@ type Traffic struct {
 	Service   source.String   `yaml:"service" doc:"The Service that users reach the workload by. Default: the one that the route points at and that selects the workload's pods."`
 	Probe     source.Template `yaml:"probe" doc:"URL through the real path that must answer with a status below 400 after every change of weight, such as http://gateway.example/health."`
 	Drain     source.Duration `yaml:"drain" default:"5s" doc:"How long a track may still get requests after its weight has become 0, before its pods are ended."`
+	Settle    source.Duration `yaml:"settle" default:"1s" doc:"How long the endpoints of new pods are given to reach the proxies, after Kubernetes shows them as ready and before they get traffic."`
 }

@@ -37,7 +37,8 @@ func TestGoodReleaseIsPromotedWithoutALostRequest(t *testing.T) {
 		t.Errorf("only %d requests were sent, want 20,000", k.Requests+f.Requests)
 	}
 	if k.Failed+f.Failed > 0 {
-		t.Errorf("requests were lost: %+v %+v", k, f)
+		t.Logf("headgate:\n%s", r.story())
+		t.Errorf("requests were lost:\nkept: %v %v\nnew: %v %v", k.Kinds, k.Failures, f.Kinds, f.Failures)
 	}
 	s.is("good")
 	if got := s.spec("HTTPRoute", "user-service"); got != route {
