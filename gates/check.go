@@ -87,22 +87,28 @@ func (c *Check) Check(report func(source.Problem)) {
 			pos  source.Pos
 		}{{"max", c.Max.Pos}, {"min", c.Min.Pos}, {"unit", c.Unit.Pos}, {"samples", c.Samples.Pos}, {"minSamples", c.MinSamples.Pos}} {
 			if key.pos.IsValid() {
-				report(source.Problem{Pos: key.pos, Width: 1,
+				report(source.Problem{
+					Pos: key.pos, Width: 1,
 					Message: key.name + " beside " + word + " does nothing",
-					Hint:    "bounds of a preset stand inside it, such as errorRate: {max: 5%}"})
+					Hint:    "bounds of a preset stand inside it, such as errorRate: {max: 5%}",
+				})
 			}
 		}
 		return
 	}
 	if !c.Max.IsSet() && !c.Min.IsSet() {
-		report(source.Problem{Pos: c.Query.Pos, Width: 1,
-			Message: "a query needs a bound", Hint: "add max:, min: or both"})
+		report(source.Problem{
+			Pos: c.Query.Pos, Width: 1,
+			Message: "a query needs a bound", Hint: "add max:, min: or both",
+		})
 	}
 	if c.Max.IsSet() && c.Min.IsSet() && c.Min.Value > c.Max.Value {
 		report(source.Problem{Pos: c.Min.Pos, Width: 1, Message: "min is larger than max"})
 	}
 	if c.MinSamples.Pos.IsValid() && !c.Samples.IsSet() {
-		report(source.Problem{Pos: c.MinSamples.Pos, Width: 1,
-			Message: "minSamples does nothing without samples", Hint: "add samples: with a query that counts requests"})
+		report(source.Problem{
+			Pos: c.MinSamples.Pos, Width: 1,
+			Message: "minSamples does nothing without samples", Hint: "add samples: with a query that counts requests",
+		})
 	}
 }

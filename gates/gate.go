@@ -80,17 +80,23 @@ func (g *Gate) Name() string { return g.name }
 // Check reports settings that contradict each other.
 func (g *Gate) Check(report func(source.Problem)) {
 	if least := scrapesPerWindow * g.ScrapeInterval.Value; g.Window.Value < least {
-		report(source.Problem{Pos: g.where(g.Window.Pos), Width: 1,
+		report(source.Problem{
+			Pos: g.where(g.Window.Pos), Width: 1,
 			Message: fmt.Sprintf("a window of %s holds fewer than %d scrapes", span(g.Window.Value), scrapesPerWindow),
-			Hint:    fmt.Sprintf("write at least %s, or set scrapeInterval to what Prometheus uses for these pods", span(least))})
+			Hint:    fmt.Sprintf("write at least %s, or set scrapeInterval to what Prometheus uses for these pods", span(least)),
+		})
 	}
 	if g.MaxExtend.Pos.IsValid() && g.OnInconclusive.Value != extend {
-		report(source.Problem{Pos: g.MaxExtend.Pos, Width: 1,
-			Message: "maxExtend does nothing without onInconclusive: extend"})
+		report(source.Problem{
+			Pos: g.MaxExtend.Pos, Width: 1,
+			Message: "maxExtend does nothing without onInconclusive: extend",
+		})
 	}
 	if g.MetricsGrace.Pos.IsValid() && g.OnMetricsUnavailable.Value == pause {
-		report(source.Problem{Pos: g.MetricsGrace.Pos, Width: 1,
-			Message: "metricsGrace does nothing with onMetricsUnavailable: pause"})
+		report(source.Problem{
+			Pos: g.MetricsGrace.Pos, Width: 1,
+			Message: "metricsGrace does nothing with onMetricsUnavailable: pause",
+		})
 	}
 	names := map[string]source.Pos{}
 	for _, c := range g.Checks {
@@ -98,9 +104,11 @@ func (g *Gate) Check(report func(source.Problem)) {
 			continue
 		}
 		if first, ok := names[c.Name.Value]; ok {
-			report(source.Problem{Pos: c.Name.Pos, Width: 1,
+			report(source.Problem{
+				Pos: c.Name.Pos, Width: 1,
 				Message: fmt.Sprintf("the gate has two checks named %q", c.Name.Value),
-				Hint:    "the first is at line " + first.String()})
+				Hint:    "the first is at line " + first.String(),
+			})
 		}
 		names[c.Name.Value] = c.Name.Pos
 	}

@@ -33,8 +33,10 @@ type HTTP struct {
 // Check reports a text that could never be found.
 func (c *HTTP) Check(report func(source.Problem)) {
 	if c.Method.Value == http.MethodHead && c.Contains.IsSet() {
-		report(source.Problem{Pos: c.Contains.Pos, Width: 1, Message: "the answer to HEAD has no body that could hold a text",
-			Hint: "leave out method: HEAD"})
+		report(source.Problem{
+			Pos: c.Contains.Pos, Width: 1, Message: "the answer to HEAD has no body that could hold a text",
+			Hint: "leave out method: HEAD",
+		})
 	}
 }
 

@@ -94,21 +94,29 @@ func TestPolicies(t *testing.T) {
 		want       map[gates.Result]pipeline.Outcome // all others are inconclusive
 	}{
 		{"defaults", ``, map[gates.Result]pipeline.Outcome{
-			gates.Value: failed, gates.SeveralSeries: failed, gates.BadQuery: failed}},
+			gates.Value: failed, gates.SeveralSeries: failed, gates.BadQuery: failed,
+		}},
 		{"onNoData fail", `onNoData: fail`, map[gates.Result]pipeline.Outcome{
-			gates.Value: failed, gates.SeveralSeries: failed, gates.BadQuery: failed, gates.NoData: failed}},
+			gates.Value: failed, gates.SeveralSeries: failed, gates.BadQuery: failed, gates.NoData: failed,
+		}},
 		{"onNoTraffic fail", `onNoTraffic: fail`, map[gates.Result]pipeline.Outcome{
-			gates.Value: failed, gates.SeveralSeries: failed, gates.BadQuery: failed, gates.NoTraffic: failed}},
+			gates.Value: failed, gates.SeveralSeries: failed, gates.BadQuery: failed, gates.NoTraffic: failed,
+		}},
 		{"onNonFinite fail", `onNonFinite: fail`, map[gates.Result]pipeline.Outcome{
-			gates.Value: failed, gates.SeveralSeries: failed, gates.BadQuery: failed, gates.NonFinite: failed}},
+			gates.Value: failed, gates.SeveralSeries: failed, gates.BadQuery: failed, gates.NonFinite: failed,
+		}},
 		{"no grace", `metricsGrace: 0s`, map[gates.Result]pipeline.Outcome{
-			gates.Value: failed, gates.SeveralSeries: failed, gates.BadQuery: failed, gates.Partial: failed, gates.Unavailable: failed}},
+			gates.Value: failed, gates.SeveralSeries: failed, gates.BadQuery: failed, gates.Partial: failed, gates.Unavailable: failed,
+		}},
 		{"pause", `onMetricsUnavailable: pause`, map[gates.Result]pipeline.Outcome{
-			gates.Value: failed, gates.SeveralSeries: failed, gates.BadQuery: failed}},
+			gates.Value: failed, gates.SeveralSeries: failed, gates.BadQuery: failed,
+		}},
 		{"failures allowed", `failuresAllowed: 1`, map[gates.Result]pipeline.Outcome{
-			gates.SeveralSeries: failed, gates.BadQuery: failed}},
+			gates.SeveralSeries: failed, gates.BadQuery: failed,
+		}},
 		{"extend", `onInconclusive: extend`, map[gates.Result]pipeline.Outcome{
-			gates.Value: failed, gates.SeveralSeries: failed, gates.BadQuery: failed}},
+			gates.Value: failed, gates.SeveralSeries: failed, gates.BadQuery: failed,
+		}},
 	}
 	for _, p := range policies {
 		for result, metrics := range answers() {
@@ -209,13 +217,15 @@ func TestSentences(t *testing.T) {
 	w := gate(t, `[cpu: 80%]`).Watch(gates.Providers{Metrics: fake{}}, gates.Target{Since: second(1000)})
 	write("too early", w.Look(t.Context(), second(1030)))
 	w = gate(t, `[errorRate: 5%, {name: checkout, query: q, max: 1}, {query: q, max: 9}, {query: q, min: 9}]`).Watch(gates.Providers{
-		Metrics: fake{"": failing(gates.QueryError{Err: errors.New("connection refused")}), "q": vector(5)}}, gates.Target{})
+		Metrics: fake{"": failing(gates.QueryError{Err: errors.New("connection refused")}), "q": vector(5)},
+	}, gates.Target{})
 	write("several checks", w.Look(t.Context(), second(1000)))
 	w = gate(t, `{checks: [{query: q, max: 1}], failuresAllowed: 1}`).Watch(gates.Providers{Metrics: fake{"q": vector(5)}}, gates.Target{})
 	write("an allowed failure", w.Look(t.Context(), second(1000)))
 	write("one failure too many", w.Look(t.Context(), second(1030)))
 	w = gate(t, `[{query: q, max: 1}]`).Watch(gates.Providers{
-		Metrics: fake{"q": failing(gates.QueryError{Err: errors.New("connection refused")})}}, gates.Target{})
+		Metrics: fake{"q": failing(gates.QueryError{Err: errors.New("connection refused")})},
+	}, gates.Target{})
 	write("metrics away", w.Look(t.Context(), second(1000)))
 	write("metrics away too long", w.Look(t.Context(), second(1300)))
 	w = gate(t, `[{query: q, max: 9}, {query: q, max: 8, unit: "%"}]`).Watch(gates.Providers{Metrics: fake{"q": vector(5)}}, gates.Target{})

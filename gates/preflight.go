@@ -49,13 +49,17 @@ func (c *Check) lint(text func(source.Template, map[string]string) (string, erro
 		}
 		expr, err := newParser().ParseExpr(q)
 		if err != nil {
-			report(source.Problem{Pos: t.Pos, Width: 1, Message: "the query is no PromQL: " + plainParseError(err, 0),
-				Hint: "it was read as " + q})
+			report(source.Problem{
+				Pos: t.Pos, Width: 1, Message: "the query is no PromQL: " + plainParseError(err, 0),
+				Hint: "it was read as " + q,
+			})
 			continue
 		}
 		if kind := expr.Type(); kind != parser.ValueTypeVector && kind != parser.ValueTypeScalar {
-			report(source.Problem{Pos: t.Pos, Width: 1, Message: "the query answers with " + answerWords(kind) + ", not with one number",
-				Hint: "aggregate it, as in sum(rate(…))"})
+			report(source.Problem{
+				Pos: t.Pos, Width: 1, Message: "the query answers with " + answerWords(kind) + ", not with one number",
+				Hint: "aggregate it, as in sum(rate(…))",
+			})
 			continue
 		}
 		for _, r := range remarks(expr) {
@@ -141,10 +145,12 @@ func (w *Watch) gaps(ctx context.Context, now time.Time) []pipeline.Finding {
 			continue
 		}
 		if lo, hi := around(bounds, c.Latency.limit()); lo != hi {
-			out = append(out, pipeline.Finding{Pos: c.Latency.Max.Pos, Warning: true,
+			out = append(out, pipeline.Finding{
+				Pos: c.Latency.Max.Pos, Warning: true,
 				Message: fmt.Sprintf("gate %s, %s: the histogram has no bound at %s, only at %s and %s, so what lies between cannot be told",
 					w.gate.name, w.names[i], span(c.Latency.Max.Value), c.Latency.time(lo), c.Latency.time(hi)),
-				Hint: "set max to one of these; near a limit between them the gate can neither pass nor fail"})
+				Hint: "set max to one of these; near a limit between them the gate can neither pass nor fail",
+			})
 		}
 	}
 	return out
@@ -159,8 +165,10 @@ func (g *Gate) Plan(ctx context.Context, p Providers, t Target, now time.Time) [
 	answers := w.sketch(ctx, now)
 	out := make([]pipeline.Measurement, len(answers))
 	for i, a := range answers {
-		out[i] = pipeline.Measurement{Check: w.names[i], Result: string(a.result), Query: a.query,
-			Value: a.value, Bound: a.bound, Samples: a.samples, Reason: a.reason}
+		out[i] = pipeline.Measurement{
+			Check: w.names[i], Result: string(a.result), Query: a.query,
+			Value: a.value, Bound: a.bound, Samples: a.samples, Reason: a.reason,
+		}
 	}
 	return out
 }

@@ -32,8 +32,10 @@ func plainParseError(err error, shift int) string {
 func checkMatchers(report func(source.Problem), texts ...source.String) {
 	for _, s := range texts {
 		if _, err := parseMatchers(s.Value); err != nil {
-			report(source.Problem{Pos: s.Pos, Width: 1, Message: err.Error(),
-				Hint: `expected label matchers such as status=~"5..",path!="/health"`})
+			report(source.Problem{
+				Pos: s.Pos, Width: 1, Message: err.Error(),
+				Hint: `expected label matchers such as status=~"5..",path!="/health"`,
+			})
 		}
 	}
 }

@@ -41,8 +41,10 @@ func (c *CPU) ask(ctx context.Context, l look) answer {
 	if c.Of.Value == "limit" {
 		of = "of its limit"
 	}
-	return l.gauge(ctx, gauge{query: c.query(l), max: c.Max, subject: "the busiest pod uses", of: of,
-		missing: fmt.Sprintf("no series matches %s{%s}, or each has one sample only", c.Metric.Value, matchers(l.selector, c.Where.Value, realContainers))})
+	return l.gauge(ctx, gauge{
+		query: c.query(l), max: c.Max, subject: "the busiest pod uses", of: of,
+		missing: fmt.Sprintf("no series matches %s{%s}, or each has one sample only", c.Metric.Value, matchers(l.selector, c.Where.Value, realContainers)),
+	})
 }
 
 // Memory asks how near the fullest container is to its limit. It takes the
@@ -67,8 +69,10 @@ func (c *Memory) query(l look) string {
 
 func (c *Memory) ask(ctx context.Context, l look) answer {
 	m := matchers(l.selector, c.Where.Value, realContainers)
-	return l.gauge(ctx, gauge{query: c.query(l), max: c.Max, subject: "the fullest container uses", of: "of its limit",
-		missing: fmt.Sprintf("no series matches both %s{%s} and %s{%s} with a limit above 0", c.Metric.Value, m, c.Limit.Value, m)})
+	return l.gauge(ctx, gauge{
+		query: c.query(l), max: c.Max, subject: "the fullest container uses", of: "of its limit",
+		missing: fmt.Sprintf("no series matches both %s{%s} and %s{%s} with a limit above 0", c.Metric.Value, m, c.Limit.Value, m),
+	})
 }
 
 // gauge is a measurement of pods in percent.

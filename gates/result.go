@@ -44,8 +44,10 @@ const (
 
 // Results lists all of them.
 func Results() []Result {
-	return []Result{Value, NoData, Stale, NoTraffic, FewSamples, TooEarly, NonFinite, BetweenBounds,
-		Partial, Unavailable, SeveralSeries, BadQuery, NoAnswer, NotAsked}
+	return []Result{
+		Value, NoData, Stale, NoTraffic, FewSamples, TooEarly, NonFinite, BetweenBounds,
+		Partial, Unavailable, SeveralSeries, BadQuery, NoAnswer, NotAsked,
+	}
 }
 
 // atOnce reports whether a result ends the watch by itself: a mistake in the

@@ -56,11 +56,15 @@ func TestRun(t *testing.T) {
 	}{
 		{"all well", `{checks: [{query: q, max: 1}]}`, times(1, good), false, 20, 10 * time.Minute},
 		{"fails at the third look", `{checks: [{query: q, max: 1}]}`, join(times(2, good), times(1, bad)), true, 3, time.Minute},
-		{"one failure is allowed", `{checks: [{query: q, max: 1}], failuresAllowed: 1}`,
-			join(times(1, bad), times(9, good), times(1, bad)), true, 11, 5 * time.Minute},
+		{
+			"one failure is allowed", `{checks: [{query: q, max: 1}], failuresAllowed: 1}`,
+			join(times(1, bad), times(9, good), times(1, bad)), true, 11, 5 * time.Minute,
+		},
 		{"inconclusive does not end it", `{checks: [{query: q, max: 1}]}`, times(1, nothing), false, 20, 10 * time.Minute},
-		{"metrics away for two minutes", `{checks: [{query: q, max: 1}]}`,
-			join(times(1, good), times(4, away), times(1, good)), false, 20, 10 * time.Minute},
+		{
+			"metrics away for two minutes", `{checks: [{query: q, max: 1}]}`,
+			join(times(1, good), times(4, away), times(1, good)), false, 20, 10 * time.Minute,
+		},
 		{"metrics away for five minutes", `{checks: [{query: q, max: 1}]}`, join(times(1, good), times(1, away)), true, 12, 5*time.Minute + 30*time.Second},
 		{"metrics away, pause", `{checks: [{query: q, max: 1}], onMetricsUnavailable: pause}`, times(1, away), false, 20, 10 * time.Minute},
 		{"warmup", `{checks: [{query: q, max: 1}], warmup: 2m}`, times(1, bad), true, 1, 2 * time.Minute},
@@ -103,17 +107,27 @@ func TestSettle(t *testing.T) {
 		{"fail", `{checks: [{query: q, max: 1}]}`, time.Hour, times(1, bad), pipeline.Fail, 0},
 		{"no data fails by default", `{checks: [{query: q, max: 1}]}`, time.Hour, times(1, nothing), pipeline.Inconclusive, 0},
 		{"an allowed failure does not pass", `{checks: [{query: q, max: 1}], failuresAllowed: 3}`, time.Hour, times(1, bad), pipeline.Inconclusive, 0},
-		{"extended until there is data", `{checks: [{query: q, max: 1}], onInconclusive: extend}`, time.Hour,
-			join(times(4, nothing), times(1, good)), pipeline.Pass, 2 * time.Minute},
-		{"extended in vain", `{checks: [{query: q, max: 1}], onInconclusive: extend, maxExtend: 3m}`, time.Hour,
-			times(1, nothing), pipeline.Inconclusive, 3 * time.Minute},
-		{"metrics come back", `{checks: [{query: q, max: 1}]}`, time.Hour,
-			join(times(4, away), times(1, good)), pipeline.Pass, 2 * time.Minute},
+		{
+			"extended until there is data", `{checks: [{query: q, max: 1}], onInconclusive: extend}`, time.Hour,
+			join(times(4, nothing), times(1, good)), pipeline.Pass, 2 * time.Minute,
+		},
+		{
+			"extended in vain", `{checks: [{query: q, max: 1}], onInconclusive: extend, maxExtend: 3m}`, time.Hour,
+			times(1, nothing), pipeline.Inconclusive, 3 * time.Minute,
+		},
+		{
+			"metrics come back", `{checks: [{query: q, max: 1}]}`, time.Hour,
+			join(times(4, away), times(1, good)), pipeline.Pass, 2 * time.Minute,
+		},
 		{"metrics stay away", `{checks: [{query: q, max: 1}]}`, time.Hour, times(1, away), pipeline.Fail, 5 * time.Minute},
-		{"time without metrics is not that of the extension", `{checks: [{query: q, max: 1}], onInconclusive: extend, maxExtend: 1m}`, time.Hour,
-			join(times(4, away), times(2, nothing), times(1, good)), pipeline.Pass, 3 * time.Minute},
-		{"a young track is waited for", `{checks: [{query: q, max: 1}]}`, 5 * time.Second,
-			join(times(3, nothing), times(1, good)), pipeline.Pass, 70 * time.Second},
+		{
+			"time without metrics is not that of the extension", `{checks: [{query: q, max: 1}], onInconclusive: extend, maxExtend: 1m}`, time.Hour,
+			join(times(4, away), times(2, nothing), times(1, good)), pipeline.Pass, 3 * time.Minute,
+		},
+		{
+			"a young track is waited for", `{checks: [{query: q, max: 1}]}`, 5 * time.Second,
+			join(times(3, nothing), times(1, good)), pipeline.Pass, 70 * time.Second,
+		},
 		{"and no longer than it is young", `{checks: [{query: q, max: 1}]}`, 5 * time.Second, times(1, nothing), pipeline.Inconclusive, 70 * time.Second},
 		{"a young track that is well need not wait", `{checks: [{query: q, max: 1}]}`, 5 * time.Second, times(1, good), pipeline.Pass, 0},
 	}

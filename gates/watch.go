@@ -148,8 +148,10 @@ func (w *Watch) ask(ctx context.Context, now time.Time) []answer {
 
 // look is what a look knows without asking the time.
 func (w *Watch) look(now time.Time) look {
-	l := look{providers: w.providers, gate: w.gate, track: w.target.Track, selector: w.target.Selector,
-		at: now, window: w.gate.Window.Value}
+	l := look{
+		providers: w.providers, gate: w.gate, track: w.target.Track, selector: w.target.Selector,
+		at: now, window: w.gate.Window.Value,
+	}
 	if w.target.Window > 0 {
 		l.window = w.target.Window
 	}
@@ -233,8 +235,10 @@ func (w *Watch) conclude(answers []answer, now time.Time) pipeline.Verdict {
 	v := pipeline.Verdict{Gate: w.gate.name, Evidence: make([]pipeline.Measurement, len(answers))}
 	var failed, tolerated, away, unsure []string
 	for i, a := range answers {
-		m := pipeline.Measurement{Check: w.names[i], Outcome: w.gate.outcome(a.result, a.good, w.young(now)), Result: string(a.result),
-			Query: a.query, Value: a.value, Bound: a.bound, Samples: a.samples, Reason: a.reason}
+		m := pipeline.Measurement{
+			Check: w.names[i], Outcome: w.gate.outcome(a.result, a.good, w.young(now)), Result: string(a.result),
+			Query: a.query, Value: a.value, Bound: a.bound, Samples: a.samples, Reason: a.reason,
+		}
 		said := w.names[i] + ": " + a.reason
 		switch {
 		case m.Outcome == pipeline.Fail:

@@ -18,11 +18,15 @@ import (
 //	go test -tags breaks -run TestFaultSchedulesNotice ./pipeline
 func TestFaultSchedulesNotice(t *testing.T) {
 	breaks := []struct{ name, file, old, new string }{
-		{"act before the journal is written", "scope.go",
+		{
+			"act before the journal is written", "scope.go",
 			"if err := s.x.recordFor(ctx, s, Event{Type: Changing, Stage: s.stage.Name, Change: record}); err != nil {\n\t\treturn err\n\t}\n\tif ctx.Err() != nil { // it came while that was written\n\t\treturn context.Cause(ctx)\n\t}\n\tif err := ch.Make(ctx); err != nil {\n\t\treturn err\n\t}",
-			"if err := ch.Make(ctx); err != nil {\n\t\treturn err\n\t}\n\tif err := s.x.recordFor(ctx, s, Event{Type: Changing, Stage: s.stage.Name, Change: record}); err != nil {\n\t\treturn err\n\t}"},
-		{"act though the journal was not written", "scope.go",
-			"Change: record}); err != nil {\n\t\treturn err\n\t}", "Change: record}); err != nil {\n\t\t_ = err\n\t}"},
+			"if err := ch.Make(ctx); err != nil {\n\t\treturn err\n\t}\n\tif err := s.x.recordFor(ctx, s, Event{Type: Changing, Stage: s.stage.Name, Change: record}); err != nil {\n\t\treturn err\n\t}",
+		},
+		{
+			"act though the journal was not written", "scope.go",
+			"Change: record}); err != nil {\n\t\treturn err\n\t}", "Change: record}); err != nil {\n\t\t_ = err\n\t}",
+		},
 		{"make a done change again when resumed", "scope.go", "if made {", "if made && false {"},
 		{"skip a change in doubt", "state.go", "c.keys[e.Change.Key] = c.keys[e.Change.Key]", "c.keys[e.Change.Key] = true"},
 		{"undo in the order of the changes", "state.go", "return b.last - a.last", "return a.last - b.last"},

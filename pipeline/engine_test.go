@@ -109,8 +109,10 @@ func passes(context.Context, *pipeline.Scope) error { return nil }
 func fails(context.Context, *pipeline.Scope) error { return errors.New("gate failed") }
 
 func change(name, to string) pipeline.Change {
-	return pipeline.Change{Thing: pipeline.Thing{Kind: "thing", Name: name}, Key: to, Was: "was", To: to, Urgent: true,
-		Make: func(context.Context) error { return nil }}
+	return pipeline.Change{
+		Thing: pipeline.Thing{Kind: "thing", Name: name}, Key: to, Was: "was", To: to, Urgent: true,
+		Make: func(context.Context) error { return nil },
+	}
 }
 
 func changes(name, to string) plain {
@@ -177,7 +179,8 @@ func TestContainedFailureIsNotTriedAgain(t *testing.T) {
 		return nil
 	}}))
 	b.wrote(t, slices.Concat(made("a", "route", "100"), []pipeline.Event{{Type: pipeline.StagePassed, Stage: "a"}}, made("b", "flag", "50"), []pipeline.Event{
-		{Type: pipeline.StageFailed, Stage: "b", Reason: "gate failed"}, {Type: pipeline.RollingBack, Stage: "b"}, {Type: pipeline.RolledBack, Stage: "b"}})...)
+		{Type: pipeline.StageFailed, Stage: "b", Reason: "gate failed"}, {Type: pipeline.RollingBack, Stage: "b"}, {Type: pipeline.RolledBack, Stage: "b"},
+	})...)
 	first := b.Run(t.Context())
 	want(t, first, pipeline.FailedRolledBack)
 	if first.Reason != "gate failed" {

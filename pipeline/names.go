@@ -71,8 +71,10 @@ func (n *names) path(parts []part, whole bool) *span {
 			return nil
 		}
 		last := parts[len(parts)-1]
-		return &span{root.offset, last.offset + last.width - root.offset,
-			pathText(parts) + " is a group of values, where text is needed", "write " + pathText(parts) + n.continuation(parts)}
+		return &span{
+			root.offset, last.offset + last.width - root.offset,
+			pathText(parts) + " is a group of values, where text is needed", "write " + pathText(parts) + n.continuation(parts),
+		}
 	}
 	return n.end(parts, depth)
 }

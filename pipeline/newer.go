@@ -22,6 +22,8 @@ func (x *execution) outdated(earlier *State) (result Result, ended bool) {
 		return Result{}, false
 	}
 	err = fmt.Errorf("%w: run number %d is newer than this one, %d, and came first", ErrLocked, theirs, ours)
-	return Result{Ending: Locked, Reason: err.Error(), Err: err,
-		Hint: "to bring back an older version on purpose, use --allow-older"}, true
+	return Result{
+		Ending: Locked, Reason: err.Error(), Err: err,
+		Hint: "to bring back an older version on purpose, use --allow-older",
+	}, true
 }

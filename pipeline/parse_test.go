@@ -59,8 +59,10 @@ func (c *canaryTask) Check(p *pipeline.Pipeline, st *pipeline.Stage, report func
 		gates = &source.Map[gateDecl]{}
 	}
 	if _, ok := gates.Get(c.Gate.Value); !ok && c.Gate.IsSet() {
-		report(source.Problem{Pos: c.Gate.Pos, Width: len(c.Gate.Value), Message: "canary.gate: there is no gate \"" + c.Gate.Value + "\"",
-			Hint: source.Suggest(c.Gate.Value, gates.Keys(), "gates")})
+		report(source.Problem{
+			Pos: c.Gate.Pos, Width: len(c.Gate.Value), Message: "canary.gate: there is no gate \"" + c.Gate.Value + "\"",
+			Hint: source.Suggest(c.Gate.Value, gates.Keys(), "gates"),
+		})
 	}
 }
 
@@ -89,8 +91,10 @@ func grammar() pipeline.Grammar {
 		},
 		Kinds: []pipeline.Kind{
 			{Name: "test", Doc: "Runs tests.", New: func() pipeline.Task { return new(testTask) }},
-			{Name: "build", Doc: "Builds an image.", New: func() pipeline.Task { return new(buildTask) },
-				Outputs: []pipeline.OutputDecl{{Name: "ref", Doc: "The image by digest."}, {Name: "digest", Doc: "Its digest."}}},
+			{
+				Name: "build", Doc: "Builds an image.", New: func() pipeline.Task { return new(buildTask) },
+				Outputs: []pipeline.OutputDecl{{Name: "ref", Doc: "The image by digest."}, {Name: "digest", Doc: "Its digest."}},
+			},
 			{Name: "canary", Doc: "Releases step by step.", New: func() pipeline.Task { return new(canaryTask) }, Changes: true},
 			{Name: "commit", Doc: "The point of no return.", New: func() pipeline.Task { return new(pointTask) }},
 		},

@@ -33,8 +33,10 @@ func (r *Runner) Rollback(ctx context.Context) Result {
 	return r.repair(ctx, func(ctx context.Context, x *execution) Result {
 		if x.state.Committed {
 			err := fmt.Errorf("run %s is committed: what is delivered is not undone by its journal", x.state.Run.ID)
-			return Result{Ending: DeliveredNotFinished, Reason: err.Error(), Err: err,
-				Hint: "finish it with headgate recover, then release the former version"}
+			return Result{
+				Ending: DeliveredNotFinished, Reason: err.Error(), Err: err,
+				Hint: "finish it with headgate recover, then release the former version",
+			}
 		}
 		return x.putBack(ctx, x.failedStage(), x.unfinishedReason())
 	})
@@ -127,8 +129,10 @@ func (x *execution) completeCommitted(ctx context.Context) Result {
 		}
 		if x.stageNamed(st.Name) == nil {
 			err := fmt.Errorf("run %s is committed but not finished, and its stage %q is not in this file", x.state.Run.ID, st.Name)
-			return Result{Ending: Unfinished, Reason: err.Error(), Err: err,
-				Hint: "run headgate recover with the file of that run"}
+			return Result{
+				Ending: Unfinished, Reason: err.Error(), Err: err,
+				Hint: "run headgate recover with the file of that run",
+			}
 		}
 	}
 	failed, because := x.failedStage(), x.unfinishedReason()
@@ -168,8 +172,10 @@ func (x *execution) takeOver(ctx context.Context) (result Result, ended bool) {
 	switch {
 	case policy == PolicyStop:
 		err := fmt.Errorf("run %s (%s) is unfinished", x.state.Run.ID, x.state.Phase)
-		return Result{Ending: Unfinished, Reason: err.Error(), Err: err,
-			Hint: "headgate status shows it; headgate recover does what it needs"}, true
+		return Result{
+			Ending: Unfinished, Reason: err.Error(), Err: err,
+			Hint: "headgate status shows it; headgate recover does what it needs",
+		}, true
 	case same && policy != PolicyRollback && x.resumable():
 		return x.resume(ctx)
 	}

@@ -36,8 +36,10 @@ const (
 
 // Endings lists all of them.
 func Endings() []Ending {
-	return []Ending{Delivered, FailedUnchanged, WrongFile, FailedRolledBack, RollbackIncomplete,
-		DeliveredNotFinished, Locked, Unfinished, Changes, CancelledInt, CancelledTerm}
+	return []Ending{
+		Delivered, FailedUnchanged, WrongFile, FailedRolledBack, RollbackIncomplete,
+		DeliveredNotFinished, Locked, Unfinished, Changes, CancelledInt, CancelledTerm,
+	}
 }
 
 // String returns the word that outputs and reports use.

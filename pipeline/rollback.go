@@ -18,15 +18,19 @@ func (x *execution) fail(ctx context.Context, stage string, err error) Result {
 	case errors.As(err, &refused):
 		return refused.result
 	case errors.As(err, new(*doubtError)):
-		return Result{Ending: DeliveredNotFinished, Stage: stage, Reason: err.Error(), Err: err,
-			Hint: "the new release has all the traffic; run the same command again, which finds out and finishes"}
+		return Result{
+			Ending: DeliveredNotFinished, Stage: stage, Reason: err.Error(), Err: err,
+			Hint: "the new release has all the traffic; run the same command again, which finds out and finishes",
+		}
 	case errors.Is(err, ErrLocked):
 		return Result{Ending: Locked, Stage: stage, Reason: err.Error(), Err: err, Hint: hintOf(err)}
 	case ctx.Err() != nil:
 		return x.makeSafe(ctx, stage)
 	case errors.As(err, &unfinished):
-		return Result{Ending: DeliveredNotFinished, Stage: unfinished.stage, Reason: err.Error(), Err: err,
-			Hint: "the new release is live; run the same command again to finish"}
+		return Result{
+			Ending: DeliveredNotFinished, Stage: unfinished.stage, Reason: err.Error(), Err: err,
+			Hint: "the new release is live; run the same command again to finish",
+		}
 	}
 	if stage != "" {
 		// A journal that fails here is noticed again by the rollback.
@@ -55,8 +59,10 @@ func (x *execution) afterFailure(ctx context.Context, stage string, err error) R
 	if rest := x.deliver(ctx); rest.Ending != Delivered {
 		return rest
 	}
-	return Result{Ending: FailedRolledBack, Stage: stage, Reason: err.Error(), Err: err,
-		Hint: "it was put back; the stages before it stay delivered"}
+	return Result{
+		Ending: FailedRolledBack, Stage: stage, Reason: err.Error(), Err: err,
+		Hint: "it was put back; the stages before it stay delivered",
+	}
 }
 
 // uncommitted returns the stages that no commit covers, the last one first.
@@ -104,8 +110,10 @@ func hintOf(err error) string {
 }
 
 func lostResult(stage string, err error) Result {
-	return Result{Ending: Locked, Stage: stage, Reason: ErrLockLost.Error(), Err: err,
-		Hint: "this run changed nothing after that; look at what the other run does with headgate status"}
+	return Result{
+		Ending: Locked, Stage: stage, Reason: ErrLockLost.Error(), Err: err,
+		Hint: "this run changed nothing after that; look at what the other run does with headgate status",
+	}
 }
 
 // incomplete ends a run that could not put back, or record, all that it had
@@ -121,9 +129,11 @@ func (x *execution) incomplete(ctx context.Context, stage string, because, faile
 }
 
 func incompleteResult(stage string, because, failed error) Result {
-	return Result{Ending: RollbackIncomplete, Stage: stage, Err: errors.Join(because, failed),
+	return Result{
+		Ending: RollbackIncomplete, Stage: stage, Err: errors.Join(because, failed),
 		Reason: fmt.Sprintf("%v; and then: %v", because, failed),
-		Hint:   "look at it with headgate status, mend the cause, and run headgate rollback"}
+		Hint:   "look at it with headgate status, mend the cause, and run headgate rollback",
+	}
 }
 
 // undoAll puts back every pending thing, of one stage or of all that are not

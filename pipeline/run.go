@@ -74,8 +74,10 @@ type execution struct {
 }
 
 func (r *Runner) execution() *execution {
-	x := &execution{Runner: r, state: &State{}, warned: map[string]bool{},
-		ended: make(chan struct{}), writing: make(chan struct{}, 1)}
+	x := &execution{
+		Runner: r, state: &State{}, warned: map[string]bool{},
+		ended: make(chan struct{}), writing: make(chan struct{}, 1),
+	}
 	x.held, x.lose = context.WithCancelCause(context.Background())
 	return x
 }
@@ -142,14 +144,18 @@ func (x *execution) again(earlier *State) (result Result, ended bool) {
 	case EndedDelivered:
 		for _, st := range earlier.Stages {
 			if st.Status == RolledBack {
-				return Result{Ending: FailedRolledBack, Stage: st.Name, Reason: "this run has already put back stage " + st.Name + ": " + st.Reason,
-					Hint: "the stages before it stay delivered; start it as a new run to try again"}, true
+				return Result{
+					Ending: FailedRolledBack, Stage: st.Name, Reason: "this run has already put back stage " + st.Name + ": " + st.Reason,
+					Hint: "the stages before it stay delivered; start it as a new run to try again",
+				}, true
 			}
 		}
 		return Result{Ending: Delivered, Reason: "this run has already been delivered"}, true
 	case EndedRolledBack:
-		return Result{Ending: FailedRolledBack, Reason: "this run has already been put back: " + earlier.Reason,
-			Hint: "start it as a new run to try again"}, true
+		return Result{
+			Ending: FailedRolledBack, Reason: "this run has already been put back: " + earlier.Reason,
+			Hint: "start it as a new run to try again",
+		}, true
 	}
 	return Result{}, false
 }

@@ -61,24 +61,32 @@ var platformName = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$`)
 func (b *BuildStage) Check(_ *pipeline.Pipeline, _ *pipeline.Stage, report func(source.Problem)) {
 	if !b.Image.HasExpressions() {
 		if err := checkImage(b.Image.Raw); err != nil {
-			report(source.Problem{Pos: b.Image.Pos, Width: max(len(b.Image.Raw), 1), Message: err.Error(),
-				Hint: "write it as registry/path/name, without tag and digest"})
+			report(source.Problem{
+				Pos: b.Image.Pos, Width: max(len(b.Image.Raw), 1), Message: err.Error(),
+				Hint: "write it as registry/path/name, without tag and digest",
+			})
 		} else if b.Tag.IsSet() && !b.Tag.HasExpressions() {
 			if _, err := name.NewTag(b.Image.Raw+":"+b.Tag.Raw, name.WeakValidation); err != nil {
-				report(source.Problem{Pos: b.Tag.Pos, Width: max(len(b.Tag.Raw), 1),
-					Message: fmt.Sprintf("%q cannot be a tag", b.Tag.Raw), Hint: "use letters, digits, dots, hyphens and underscores, at most 128 of them"})
+				report(source.Problem{
+					Pos: b.Tag.Pos, Width: max(len(b.Tag.Raw), 1),
+					Message: fmt.Sprintf("%q cannot be a tag", b.Tag.Raw), Hint: "use letters, digits, dots, hyphens and underscores, at most 128 of them",
+				})
 			}
 		}
 	}
 	for _, p := range b.Platforms {
 		if !platformName.MatchString(p.Value) {
-			report(source.Problem{Pos: p.Pos, Width: max(len(p.Value), 1),
-				Message: fmt.Sprintf("%q is not a platform", p.Value), Hint: "write it as system/architecture, such as linux/arm64"})
+			report(source.Problem{
+				Pos: p.Pos, Width: max(len(p.Value), 1),
+				Message: fmt.Sprintf("%q is not a platform", p.Value), Hint: "write it as system/architecture, such as linux/arm64",
+			})
 		}
 	}
 	if !b.Push.Value && len(b.Platforms) > 1 {
-		report(source.Problem{Pos: b.Push.Pos, Width: 1, Message: "an image for several platforms can only be pushed, not kept",
-			Hint: "leave push: out, or name one platform"})
+		report(source.Problem{
+			Pos: b.Push.Pos, Width: 1, Message: "an image for several platforms can only be pushed, not kept",
+			Hint: "leave push: out, or name one platform",
+		})
 	}
 }
 
@@ -98,13 +106,17 @@ func checkImage(image string) error {
 func (b *BuildStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeline.Finding {
 	var found []pipeline.Finding
 	if _, err := b.builder(ctx); err != nil {
-		found = append(found, pipeline.Finding{Pos: place(b.Tool.Pos, b.Pos), Message: err.Error(),
-			Hint: "install docker, podman or buildah, or start the engine that docker talks to"})
+		found = append(found, pipeline.Finding{
+			Pos: place(b.Tool.Pos, b.Pos), Message: err.Error(),
+			Hint: "install docker, podman or buildah, or start the engine that docker talks to",
+		})
 	}
 	if _, err := os.Stat(b.dockerfile()); err != nil {
 		// An earlier stage may still make it.
-		found = append(found, pipeline.Finding{Pos: place(b.Dockerfile.Pos, b.Context.Pos, b.Pos), Warning: true,
-			Message: fmt.Sprintf("%s is not there now", b.dockerfile())})
+		found = append(found, pipeline.Finding{
+			Pos: place(b.Dockerfile.Pos, b.Context.Pos, b.Pos), Warning: true,
+			Message: fmt.Sprintf("%s is not there now", b.dockerfile()),
+		})
 	}
 	if _, err := b.reference(s); err != nil && !errors.Is(err, pipeline.ErrNotYetKnown) {
 		found = append(found, pipeline.Finding{Pos: b.Image.Pos, Message: err.Error()})
@@ -124,8 +136,10 @@ func (b *BuildStage) Plan(_ context.Context, s *pipeline.Scope) (pipeline.Plan, 
 		return plan, err
 	}
 	if b.Push.Value {
-		plan.Writes = []pipeline.PlannedWrite{{Thing: pipeline.Thing{Kind: "image", Name: ref.String()}, Verb: "push",
-			Summary: "build from " + b.Context.Value + " and push", After: "run"}}
+		plan.Writes = []pipeline.PlannedWrite{{
+			Thing: pipeline.Thing{Kind: "image", Name: ref.String()}, Verb: "push",
+			Summary: "build from " + b.Context.Value + " and push", After: "run",
+		}}
 	}
 	return plan, nil
 }

@@ -70,13 +70,17 @@ func (c *CanaryStage) Check(p *pipeline.Pipeline, _ *pipeline.Stage, report func
 	for _, step := range c.Steps {
 		checkGate(p, step.Gate, report)
 		if step.For.IsSet() != step.Gate.IsSet() {
-			report(source.Problem{Pos: step.Pos, Width: 1, Message: "for: and gate: of a step go together",
-				Hint: "write {gate: slo, for: 5m}"})
+			report(source.Problem{
+				Pos: step.Pos, Width: 1, Message: "for: and gate: of a step go together",
+				Hint: "write {gate: slo, for: 5m}",
+			})
 		}
 		if w := step.SetWeight; w != nil {
 			if w.Value <= last {
-				report(source.Problem{Pos: w.Pos, Width: 1, Hint: "weights only go up; a rollback goes back by itself",
-					Message: fmt.Sprintf("setWeight %s does not give the canary more than the %s before it", percent(w.Value), percent(last))})
+				report(source.Problem{
+					Pos: w.Pos, Width: 1, Hint: "weights only go up; a rollback goes back by itself",
+					Message: fmt.Sprintf("setWeight %s does not give the canary more than the %s before it", percent(w.Value), percent(last)),
+				})
 			}
 			last = w.Value
 		}

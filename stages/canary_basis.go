@@ -53,8 +53,10 @@ func (r *canaryRun) unchanged(ctx context.Context) error {
 		r.scope.Warn("deployment %s was removed by somebody else; the canary goes on, since nothing else serves", r.workload())
 		return nil
 	case live.Version != r.version:
-		return &DriftError{Thing: "deployment " + r.workload().String(), By: live.By,
-			Found: "another specification", Want: "the one that the canary was made from"}
+		return &DriftError{
+			Thing: "deployment " + r.workload().String(), By: live.By,
+			Found: "another specification", Want: "the one that the canary was made from",
+		}
 	}
 	return nil
 }

@@ -32,8 +32,10 @@ func (c *CanaryStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeli
 		return c.cannotRead(ctx, at, err)
 	}
 	if !live.Exists && len(c.Manifests) == 0 {
-		return []pipeline.Finding{{Pos: c.Deployment.Pos, Message: fmt.Sprintf("deployment %s does not exist", c.workload()),
-			Hint: "give manifests: to create it from, or mend the name or the namespace"}}
+		return []pipeline.Finding{{
+			Pos: c.Deployment.Pos, Message: fmt.Sprintf("deployment %s does not exist", c.workload()),
+			Hint: "give manifests: to create it from, or mend the name or the namespace",
+		}}
 	}
 	check := RolloutCheck{Workload: c.workload(), MaxReplicas: 1, Service: c.Traffic.Service.Value}
 	release, err := c.readRelease(ctx, s)
@@ -76,8 +78,10 @@ func (c *CanaryStage) preflightProbe(ctx context.Context, s *pipeline.Scope) []p
 		return []pipeline.Finding{{Pos: at, Message: "traffic.probe is no URL", Hint: "write it with http:// or https:// and a host"}}
 	}
 	if err := probeOnce(ctx, probeClient(), address); err != nil {
-		return []pipeline.Finding{{Pos: at, Warning: true, Message: fmt.Sprintf("traffic.probe fails already: %s", err),
-			Hint: "mend the URL, unless the release is meant to mend the service; a release whose probe fails is put back"}}
+		return []pipeline.Finding{{
+			Pos: at, Warning: true, Message: fmt.Sprintf("traffic.probe fails already: %s", err),
+			Hint: "mend the URL, unless the release is meant to mend the service; a release whose probe fails is put back",
+		}}
 	}
 	return nil
 }
@@ -291,8 +295,10 @@ func (c *CanaryStage) planRollout(ctx context.Context, plan *pipeline.Plan, rele
 		plan.Writes[before+i].After = "finish"
 	}
 	plan.Writes = append(plan.Writes,
-		pipeline.PlannedWrite{Thing: pipeline.Thing{Kind: routeThing, Name: router.Name()}, Verb: "update", After: "finish",
-			Summary: "made what it was before the rollout; all traffic on " + c.workload().String()},
+		pipeline.PlannedWrite{
+			Thing: pipeline.Thing{Kind: routeThing, Name: router.Name()}, Verb: "update", After: "finish",
+			Summary: "made what it was before the rollout; all traffic on " + c.workload().String(),
+		},
 		pipeline.PlannedWrite{Thing: c.trackThing(), Verb: "delete", After: "finish", Summary: "the canary and its Service are removed"})
 	return nil
 }

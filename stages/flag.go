@@ -53,9 +53,11 @@ func (f *FlagStage) ContainsFailure() bool { return f.Rollback.Value == "stage" 
 func (f *FlagStage) Check(p *pipeline.Pipeline, _ *pipeline.Stage, report func(source.Problem)) {
 	checkGate(p, f.Gate, report)
 	if f.Name.Value != "" && !flagName(f.Name.Value) {
-		report(source.Problem{Pos: f.Name.Pos, Width: len(f.Name.Value),
+		report(source.Problem{
+			Pos: f.Name.Pos, Width: len(f.Name.Value),
 			Message: fmt.Sprintf("%q cannot be the name of a flag", f.Name.Value),
-			Hint:    "use letters, digits, dots, hyphens and underscores, at most 128 of them"})
+			Hint:    "use letters, digits, dots, hyphens and underscores, at most 128 of them",
+		})
 	}
 	last := -1.0
 	for _, step := range f.Steps {
@@ -64,14 +66,18 @@ func (f *FlagStage) Check(p *pipeline.Pipeline, _ *pipeline.Stage, report func(s
 			continue
 		}
 		if w.Value <= last {
-			report(source.Problem{Pos: w.Pos, Width: 1, Hint: "percentages only go up; a rollback goes back by itself",
-				Message: fmt.Sprintf("setPercentage %s is not more than the %s before it", percent(w.Value), percent(last))})
+			report(source.Problem{
+				Pos: w.Pos, Width: 1, Hint: "percentages only go up; a rollback goes back by itself",
+				Message: fmt.Sprintf("setPercentage %s is not more than the %s before it", percent(w.Value), percent(last)),
+			})
 		}
 		last = w.Value
 	}
 	if len(f.Steps) > 0 && f.Steps[0].SetPercentage == nil {
-		report(source.Problem{Pos: f.Steps[0].Pos, Width: 1, Message: "the first step must be setPercentage",
-			Hint: "before it there is nothing to wait for"})
+		report(source.Problem{
+			Pos: f.Steps[0].Pos, Width: 1, Message: "the first step must be setPercentage",
+			Hint: "before it there is nothing to wait for",
+		})
 	}
 }
 

@@ -17,11 +17,15 @@ func (f *FlagStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeline
 	case err != nil:
 		return []pipeline.Finding{finding(f.Name.Pos, err)}
 	case !now.Exists:
-		return []pipeline.Finding{{Pos: f.Name.Pos, Message: fmt.Sprintf("flag %q does not exist in Redis", f.Name.Value),
-			Hint: "create its record, switched off, before the pipeline ramps it"}}
+		return []pipeline.Finding{{
+			Pos: f.Name.Pos, Message: fmt.Sprintf("flag %q does not exist in Redis", f.Name.Value),
+			Hint: "create its record, switched off, before the pipeline ramps it",
+		}}
 	case now.Enabled && now.Percentage > f.Steps[0].SetPercentage.Value:
-		return []pipeline.Finding{{Pos: f.Steps[0].Pos, Hint: "begin the steps above that, or take the flag back first",
-			Message: fmt.Sprintf("flag %q is on for %s already, more than the first step", f.Name.Value, percent(now.Percentage))}}
+		return []pipeline.Finding{{
+			Pos: f.Steps[0].Pos, Hint: "begin the steps above that, or take the flag back first",
+			Message: fmt.Sprintf("flag %q is on for %s already, more than the first step", f.Name.Value, percent(now.Percentage)),
+		}}
 	}
 	if !f.Gate.IsSet() {
 		return nil

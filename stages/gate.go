@@ -46,8 +46,10 @@ func (g *GateStage) Check(p *pipeline.Pipeline, st *pipeline.Stage, report func(
 		}
 	}
 	if !slices.Contains(known, g.Of.Value) {
-		report(source.Problem{Pos: g.Of.Pos, Width: len(g.Of.Value), Message: fmt.Sprintf("no stage %q before this one rolls out", g.Of.Value),
-			Hint: source.Suggest(g.Of.Value, known, "stages that roll out before it")})
+		report(source.Problem{
+			Pos: g.Of.Pos, Width: len(g.Of.Value), Message: fmt.Sprintf("no stage %q before this one rolls out", g.Of.Value),
+			Hint: source.Suggest(g.Of.Value, known, "stages that roll out before it"),
+		})
 	}
 }
 

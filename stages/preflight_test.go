@@ -31,8 +31,10 @@ func TestWhatPreflightFinds(t *testing.T) {
 		{"no Redis", `flag: {name: new_profile, steps: [{setPercentage: 5}]}`, func(_ *city, p *stages.Parts) { p.Flags = nil }},
 		{"no such flag", `flag: {name: nev_profile, steps: [{setPercentage: 5}]}`, nil},
 		{"a flag that is on for more", `flag: {name: new_profile, steps: [{setPercentage: 1}]}`, nil},
-		{"a first deployment without manifests", `canary: {deployment: user, image: "shop/user:2", traffic: {httpRoute: user}, steps: [{setWeight: 5}]}`,
-			func(c *city, _ *stages.Parts) { c.tracks = nil }},
+		{
+			"a first deployment without manifests", `canary: {deployment: user, image: "shop/user:2", traffic: {httpRoute: user}, steps: [{setWeight: 5}]}`,
+			func(c *city, _ *stages.Parts) { c.tracks = nil },
+		},
 		{"a probe that is no URL", `canary: {deployment: user, image: "shop/user:2", traffic: {httpRoute: user, probe: shop/health}, steps: [{setWeight: 5}]}`, nil},
 		{"a probe that nobody answers", `canary: {deployment: user, image: "shop/user:2", traffic: {httpRoute: user, probe: "http://127.0.0.1:1/health"}, steps: [{setWeight: 5}]}`, nil},
 		{"no folder", `test: {run: "true", dir: gone}`, nil},

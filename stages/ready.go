@@ -26,8 +26,10 @@ func (p *Parts) awaitReady(ctx context.Context, s *pipeline.Scope, t Track, a aw
 		s.Progress("%s", line)
 	})
 	if err != nil && limited.Err() != nil && ctx.Err() == nil && !errors.Is(err, ErrNotReady) {
-		return &NotReadyError{Track: t, Code: "Timeout", Cause: fmt.Sprintf("timed out after %s: %s", a.limit, last),
-			Action: "look at the evidence above, or raise readyTimeout if the pods only need longer"}
+		return &NotReadyError{
+			Track: t, Code: "Timeout", Cause: fmt.Sprintf("timed out after %s: %s", a.limit, last),
+			Action: "look at the evidence above, or raise readyTimeout if the pods only need longer",
+		}
 	}
 	return err
 }

@@ -54,14 +54,18 @@ func (c *script) shellOf(commands Commands) ([]string, error) {
 func (c *script) preflight(parts *Parts) []pipeline.Finding {
 	var found []pipeline.Finding
 	if _, err := c.shellOf(parts.Commands); err != nil {
-		found = append(found, pipeline.Finding{Pos: place(c.Shell.Pos, c.Run.Pos), Message: err.Error(),
-			Hint: "install it, or name another one with shell:"})
+		found = append(found, pipeline.Finding{
+			Pos: place(c.Shell.Pos, c.Run.Pos), Message: err.Error(),
+			Hint: "install it, or name another one with shell:",
+		})
 	}
 	if c.Dir.Value != "" {
 		if info, err := os.Stat(c.Dir.Value); err != nil || !info.IsDir() {
 			// An earlier stage may still make it.
-			found = append(found, pipeline.Finding{Pos: c.Dir.Pos, Warning: true,
-				Message: fmt.Sprintf("folder %s is not there now", c.Dir.Value)})
+			found = append(found, pipeline.Finding{
+				Pos: c.Dir.Pos, Warning: true,
+				Message: fmt.Sprintf("folder %s is not there now", c.Dir.Value),
+			})
 		}
 	}
 	return found

@@ -136,8 +136,10 @@ const junitFile = `<?xml version="1.0"?>
 func TestTestStageReadsJUnitFiles(t *testing.T) {
 	good := strings.NewReplacer("<failure message=\"Failed\">want 1&#10;got 2</failure>", "", `<error message="boom"/>`, "").Replace(junitFile)
 	tests := []struct{ name, before, run, junit, want string }{
-		{"failing tests are named", "", "cp bad.xml r.xml; exit 1", "r.xml",
-			"2 of 4 tests failed: pkg.TestB (want 1), pkg.TestC (boom)"},
+		{
+			"failing tests are named", "", "cp bad.xml r.xml; exit 1", "r.xml",
+			"2 of 4 tests failed: pkg.TestB (want 1), pkg.TestC (boom)",
+		},
 		{"also when the command says all is well", "", "cp bad.xml r.xml", "r.xml", "; the command exited with 0 all the same"},
 		{"in folders below", "", "mkdir -p a/b; cp bad.xml a/b/r.xml; exit 1", "'a/**/*.xml'", "2 of 4 tests failed"},
 		{"passing", "", "cp good.xml r.xml", "r.xml", ""},

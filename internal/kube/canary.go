@@ -116,8 +116,10 @@ func canaryService(base *unstructured.Unstructured, others []corev1.Service, m m
 	}
 	headless := spec["clusterIP"] == corev1.ClusterIPNone
 	for k := range spec {
-		if !slices.Contains([]string{"ports", "selector", "sessionAffinity", "sessionAffinityConfig", "ipFamilies",
-			"ipFamilyPolicy", "internalTrafficPolicy", "publishNotReadyAddresses", "trafficDistribution"}, k) {
+		if !slices.Contains([]string{
+			"ports", "selector", "sessionAffinity", "sessionAffinityConfig", "ipFamilies",
+			"ipFamilyPolicy", "internalTrafficPolicy", "publishNotReadyAddresses", "trafficDistribution",
+		}, k) {
 			delete(spec, k)
 		}
 	}
@@ -187,8 +189,10 @@ func protocol(v any) string {
 func bare(u *unstructured.Unstructured) *unstructured.Unstructured {
 	out := u.DeepCopy()
 	delete(out.Object, "status")
-	for _, k := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
-		"deletionGracePeriodSeconds", "managedFields", "ownerReferences", "finalizers", "selfLink", "generateName"} {
+	for _, k := range []string{
+		"uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
+		"deletionGracePeriodSeconds", "managedFields", "ownerReferences", "finalizers", "selfLink", "generateName",
+	} {
 		unstructured.RemoveNestedField(out.Object, "metadata", k)
 	}
 	return out

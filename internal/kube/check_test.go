@@ -49,8 +49,10 @@ func TestCheck(t *testing.T) {
 			"replicas: 2", "replicas: 0\n  paused: true\n  strategy: {type: Recreate}",
 			"        readinessProbe: {httpGet: {path: /ready, port: http}}\n", "",
 			"targetPort: http", "targetPort: web").Replace(healthy)},
-		{name: "Service selects something else", world: strings.Replace(healthy, "selector: {app: user}\n  ports", "selector: {app: usr}\n  ports", 1),
-			change: func(_ *kubetest.Server, c *stages.RolloutCheck) { c.Service = "user" }},
+		{
+			name: "Service selects something else", world: strings.Replace(healthy, "selector: {app: user}\n  ports", "selector: {app: usr}\n  ports", 1),
+			change: func(_ *kubetest.Server, c *stages.RolloutCheck) { c.Service = "user" },
+		},
 		{name: "Service that would select the canary", world: healthy + "---\n{apiVersion: v1, kind: Service, metadata: {name: all, namespace: shop}, spec: {selector: {tier: backend}, ports: [{port: 80}]}}"},
 		{name: "left over", world: healthy + "---\n{apiVersion: v1, kind: Service, metadata: {name: user-canary, namespace: shop, labels: {headgate.dev/track: canary}, annotations: {headgate.dev/run: \"7\"}}, spec: {selector: {app: user-canary}, ports: [{port: 80}]}}"},
 		{name: "somebody else's", world: healthy + "---\n{apiVersion: v1, kind: Service, metadata: {name: user-canary, namespace: shop}, spec: {selector: {app: user-canary}, ports: [{port: 80}]}}"},
@@ -59,15 +61,19 @@ func TestCheck(t *testing.T) {
 		{name: "quota", world: healthy + "---\n{apiVersion: v1, kind: ResourceQuota, metadata: {name: small, namespace: shop}, status: {hard: {pods: 3, requests.cpu: 1}, used: {pods: 2}}}"},
 		{name: "quota that has no room for the promotion", world: healthy + "---\n{apiVersion: v1, kind: ResourceQuota, metadata: {name: small, namespace: shop}, status: {hard: {pods: 4}, used: {pods: 2}}}"},
 		{name: "quota with just enough room", world: healthy + "---\n{apiVersion: v1, kind: ResourceQuota, metadata: {name: small, namespace: shop}, status: {hard: {pods: 5}, used: {pods: 2}}}"},
-		{name: "config that changes under its name", world: healthy + "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: user, namespace: shop}, data: {a: \"1\"}}",
+		{
+			name: "config that changes under its name", world: healthy + "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: user, namespace: shop}, data: {a: \"1\"}}",
 			change: func(_ *kubetest.Server, c *stages.RolloutCheck) {
 				c.Release.Manifests = manifestsOf(t, healthy+"---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: user}, data: {a: \"2\"}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: user-2}, data: {a: \"2\"}}")
-			}},
-		{name: "manifests whose objects could not be taken away again", world: healthy,
+			},
+		},
+		{
+			name: "manifests whose objects could not be taken away again", world: healthy,
 			change: func(s *kubetest.Server, c *stages.RolloutCheck) {
 				c.Release.Manifests = manifestsOf(t, healthy+"---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: user}, data: {a: \"2\"}}")
 				s.With(func() { s.Denied = func(verb, res string) bool { return res == "configmaps" && verb == "delete" } })
-			}},
+			},
+		},
 		{name: "rules that know stable's label", world: healthy +
 			"---\n{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: user, namespace: shop}, spec: {selector: {matchLabels: {app: user}}}}" +
 			"\n---\n{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: redis, namespace: shop}, spec: {podSelector: {matchLabels: {app: redis}}, ingress: [{from: [{podSelector: {matchLabels: {app: user}}}]}]}}"},

@@ -50,9 +50,11 @@ func (p *Platform) Guard(ctx context.Context, t stages.Track) error {
 		case lost.IsZero():
 			lost = time.Now()
 		case time.Since(lost) >= guardGrace:
-			return &stages.NotReadyError{Track: t, Code: Lost,
+			return &stages.NotReadyError{
+				Track: t, Code: Lost,
 				Cause:  fmt.Sprintf("none of its pods has been ready for %s, while it has traffic", guardGrace),
-				Action: "see the evidence: its pods crashed, failed their readiness probe, or were removed"}
+				Action: "see the evidence: its pods crashed, failed their readiness probe, or were removed",
+			}
 		}
 		select {
 		case <-mirrors.Changed():

@@ -84,8 +84,10 @@ func (o observed) refused() (Problem, bool) {
 	if message == "" {
 		return Problem{}, false
 	}
-	p := Problem{Code: Refused, Grace: refusedGrace, Cause: "pods cannot be made: " + sentence(message),
-		Action: "mend what the message names; kubectl describe replicaset shows it too"}
+	p := Problem{
+		Code: Refused, Grace: refusedGrace, Cause: "pods cannot be made: " + sentence(message),
+		Action: "mend what the message names; kubectl describe replicaset shows it too",
+	}
 	if strings.Contains(message, "exceeded quota") {
 		p.Code, p.Action = Quota, "raise the ResourceQuota, or lower the requests or the size of the canary"
 	}
@@ -102,8 +104,10 @@ func (o observed) podProblems(p corev1.Pod, restarts int) []Problem {
 	}
 	if p.Status.Phase == corev1.PodFailed {
 		// Evicted, preempted, or its node shut down: another one is made.
-		return []Problem{{Code: NotPassing, Pod: p.Name, Grace: Patient, Action: "look at the node's condition",
-			Cause: fmt.Sprintf("pod %s was ended by its node: %s", p.Name, sentence(cmp.Or(p.Status.Message, p.Status.Reason)))}}
+		return []Problem{{
+			Code: NotPassing, Pod: p.Name, Grace: Patient, Action: "look at the node's condition",
+			Cause: fmt.Sprintf("pod %s was ended by its node: %s", p.Name, sentence(cmp.Or(p.Status.Message, p.Status.Reason))),
+		}}
 	}
 	var out []Problem
 	for i, cs := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
@@ -127,9 +131,11 @@ func (o observed) unscheduled(p corev1.Pod) (Problem, bool) {
 		if c.Type != corev1.PodScheduled || c.Status != corev1.ConditionFalse {
 			continue
 		}
-		q := Problem{Code: Unschedulable, Pod: p.Name, Grace: scheduleGrace,
+		q := Problem{
+			Code: Unschedulable, Pod: p.Name, Grace: scheduleGrace,
 			Cause:  fmt.Sprintf("no node takes pod %s: %s", p.Name, sentence(c.Message)),
-			Action: "add room to the cluster, or lower the pods' requests or the size of the canary"}
+			Action: "add room to the cluster, or lower the pods' requests or the size of the canary",
+		}
 		if c.Reason == corev1.PodReasonSchedulingGated {
 			q.Action = "remove the pod's scheduling gates"
 		}
@@ -148,9 +154,11 @@ func (o observed) mount(p corev1.Pod) (Problem, bool) {
 		if !ok || milestone(p) > 3 {
 			continue
 		}
-		return Problem{Code: VolumeError, Pod: p.Name, Grace: mountGrace,
+		return Problem{
+			Code: VolumeError, Pod: p.Name, Grace: mountGrace,
 			Cause:  fmt.Sprintf("pod %s waits for a volume: %s", p.Name, sentence(e.Message)),
-			Action: "make the Secret, ConfigMap or volume that the message names"}, true
+			Action: "make the Secret, ConfigMap or volume that the message names",
+		}, true
 	}
 	return Problem{}, false
 }
@@ -176,8 +184,10 @@ func (o observed) probes(p corev1.Pod) []Problem {
 		if e, ok := o.event(p, "Unhealthy"); ok {
 			cause += ": " + sentence(e.Message)
 		}
-		out = append(out, Problem{Code: NotPassing, Cause: cause, Grace: Patient, Pod: p.Name, Container: cs.Name,
-			Action: "read the container's log, and check path and port of the probe"})
+		out = append(out, Problem{
+			Code: NotPassing, Cause: cause, Grace: Patient, Pod: p.Name, Container: cs.Name,
+			Action: "read the container's log, and check path and port of the probe",
+		})
 	}
 	return out
 }

@@ -57,9 +57,11 @@ var wrapping = regexp.MustCompile(`rpc error: code = \w+ desc = |failed to pull 
 func pullProblem(cs corev1.ContainerStatus, w whose) Problem {
 	wait := cs.State.Waiting
 	message := sentence(wrapping.ReplaceAllString(wait.Message, ""))
-	p := Problem{Code: ImagePull, Grace: pullGrace,
+	p := Problem{
+		Code: ImagePull, Grace: pullGrace,
 		Cause:  fmt.Sprintf("image %s cannot be pulled: %s", cs.Image, message),
-		Action: "check that the cluster's nodes reach the registry"}
+		Action: "check that the cluster's nodes reach the registry",
+	}
 	if message == "" {
 		p.Cause = fmt.Sprintf("image %s cannot be pulled (%s)", cs.Image, wait.Reason)
 	}
@@ -79,9 +81,11 @@ func pullProblem(cs corev1.ContainerStatus, w whose) Problem {
 // configProblem reports a missing Secret, ConfigMap or key.
 func configProblem(cs corev1.ContainerStatus, w whose) Problem {
 	message := cs.State.Waiting.Message
-	p := Problem{Code: ConfigError, Grace: 0,
+	p := Problem{
+		Code: ConfigError, Grace: 0,
 		Cause:  fmt.Sprintf("%s cannot be configured: %s", w.name(cs.Name), sentence(message)),
-		Action: "make the Secret, ConfigMap or key that the message names"}
+		Action: "make the Secret, ConfigMap or key that the message names",
+	}
 	if strings.Contains(message, "failed to sync") { // The kubelet has not read it yet.
 		p.Grace = nodeGrace
 	}
@@ -94,9 +98,11 @@ var notThere = regexp.MustCompile(`(?i)executable file not found|no such file or
 
 // startProblem reports a container that the node cannot start.
 func startProblem(name, reason, message string) Problem {
-	p := Problem{Code: StartError, Grace: nodeGrace,
+	p := Problem{
+		Code: StartError, Grace: nodeGrace,
 		Cause:  fmt.Sprintf("%s cannot be started (%s): %s", name, reason, sentence(lastPart(message))),
-		Action: "if it stays, look at the node that the pod is on"}
+		Action: "if it stays, look at the node that the pod is on",
+	}
 	if notThere.MatchString(message) {
 		p.Grace, p.Action = 0, "check command, args and platform of the image"
 	}

@@ -32,9 +32,11 @@ func events() schema.GroupVersionResource      { return gvr("v1 events") }
 func endpointSlices() schema.GroupVersionResource {
 	return gvr("discovery.k8s.io/v1 endpointslices")
 }
+
 func autoscalers() schema.GroupVersionResource {
 	return gvr("autoscaling/v2 horizontalpodautoscalers")
 }
+
 func disruptionBudgets() schema.GroupVersionResource {
 	return gvr("policy/v1 poddisruptionbudgets")
 }
@@ -42,6 +44,7 @@ func quotas() schema.GroupVersionResource { return gvr("v1 resourcequotas") }
 func networkPolicies() schema.GroupVersionResource {
 	return gvr("networking.k8s.io/v1 networkpolicies")
 }
+
 func accessReviews() schema.GroupVersionResource {
 	return gvr("authorization.k8s.io/v1 selfsubjectaccessreviews")
 }

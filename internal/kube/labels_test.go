@@ -23,14 +23,22 @@ func TestChooseMark(t *testing.T) {
 	}{
 		{name: "the usual", selector: m{"app": "user"}, template: m{"app": "user", "tier": "backend"}, services: []corev1.Service{service("user", m{"app": "user"})}, want: "app=user-canary"},
 		{name: "no Service", selector: m{"app": "user"}, template: m{"app": "user"}, want: "app=user-canary"},
-		{name: "by the recommended labels", selector: m{"app.kubernetes.io/instance": "prod", "app.kubernetes.io/name": "user"}, template: m{"app.kubernetes.io/instance": "prod", "app.kubernetes.io/name": "user"},
-			services: []corev1.Service{service("user", m{"app.kubernetes.io/instance": "prod", "app.kubernetes.io/name": "user"})}, want: "app.kubernetes.io/name=user-canary"},
-		{name: "the only one that covers all Services", selector: m{"app": "user", "stack": "shop"}, template: m{"app": "user", "stack": "shop"},
-			services: []corev1.Service{service("user", m{"app": "user", "stack": "shop"}), service("all", m{"stack": "shop"})}, want: "stack=shop-canary"},
-		{name: "a Service by a label outside the Deployment's selector", selector: m{"app": "user"}, template: m{"app": "user", "tier": "backend"},
-			services: []corev1.Service{service("user", m{"app": "user"}), service("all", m{"tier": "backend"})}, err: "Service all (tier=backend)"},
-		{name: "two Services without a label in common", selector: m{"app": "user", "stack": "shop"}, template: m{"app": "user", "stack": "shop"},
-			services: []corev1.Service{service("a", m{"app": "user"}), service("b", m{"stack": "shop"})}, err: "no single label"},
+		{
+			name: "by the recommended labels", selector: m{"app.kubernetes.io/instance": "prod", "app.kubernetes.io/name": "user"}, template: m{"app.kubernetes.io/instance": "prod", "app.kubernetes.io/name": "user"},
+			services: []corev1.Service{service("user", m{"app.kubernetes.io/instance": "prod", "app.kubernetes.io/name": "user"})}, want: "app.kubernetes.io/name=user-canary",
+		},
+		{
+			name: "the only one that covers all Services", selector: m{"app": "user", "stack": "shop"}, template: m{"app": "user", "stack": "shop"},
+			services: []corev1.Service{service("user", m{"app": "user", "stack": "shop"}), service("all", m{"stack": "shop"})}, want: "stack=shop-canary",
+		},
+		{
+			name: "a Service by a label outside the Deployment's selector", selector: m{"app": "user"}, template: m{"app": "user", "tier": "backend"},
+			services: []corev1.Service{service("user", m{"app": "user"}), service("all", m{"tier": "backend"})}, err: "Service all (tier=backend)",
+		},
+		{
+			name: "two Services without a label in common", selector: m{"app": "user", "stack": "shop"}, template: m{"app": "user", "stack": "shop"},
+			services: []corev1.Service{service("a", m{"app": "user"}), service("b", m{"stack": "shop"})}, err: "no single label",
+		},
 		{name: "a Service without a selector", selector: m{"app": "user"}, template: m{"app": "user"}, services: []corev1.Service{service("outside", nil)}, want: "app=user-canary"},
 		{name: "a Service that already selects what the canary would be", selector: m{"app": "user"}, template: m{"app": "user"}, services: []corev1.Service{service("x", m{"app": "user-canary"})}, err: "Service x"},
 		{name: "nothing to change", selector: m{}, template: m{"app": "user"}, err: "no matchLabels"},

@@ -83,8 +83,10 @@ func (p *Platform) Live(ctx context.Context, w stages.Workload) (stages.Live, er
 	if err != nil {
 		return stages.Live{}, err
 	}
-	live := stages.Live{Exists: true, Replicas: wantedReplicas(d), Version: version(u), By: LastManager(u),
-		Surge: int(promotionNeeds(d)), Images: map[string]string{}}
+	live := stages.Live{
+		Exists: true, Replicas: wantedReplicas(d), Version: version(u), By: LastManager(u),
+		Surge: int(promotionNeeds(d)), Images: map[string]string{},
+	}
 	for _, c := range d.Spec.Template.Spec.Containers {
 		live.Images[c.Name] = c.Image
 	}

@@ -105,8 +105,10 @@ func (p *Platform) waiter(ctx context.Context, t stages.Track, replicas int) (*w
 	if err != nil {
 		return nil, err
 	}
-	w := &waiter{p: p, track: t, replicas: replicas, mirrors: p.c.Mirrors(ctx), began: time.Now(), moved: time.Now(),
-		best: -1, since: map[string]time.Time{}}
+	w := &waiter{
+		p: p, track: t, replicas: replicas, mirrors: p.c.Mirrors(ctx), began: time.Now(), moved: time.Now(),
+		best: -1, since: map[string]time.Time{},
+	}
 	for _, s := range selectingAll(svcs, d.Spec.Template.Labels) {
 		w.services = append(w.services, s.Name)
 	}
@@ -117,7 +119,8 @@ func (p *Platform) waiter(ctx context.Context, t stages.Track, replicas int) (*w
 	w.pods = w.mirrors.Add(pods(), ns, byLabel)
 	if len(w.services) > 0 {
 		w.slices = w.mirrors.Add(endpointSlices(), ns, metav1.ListOptions{
-			LabelSelector: discoveryv1.LabelServiceName + " in (" + strings.Join(w.services, ",") + ")"})
+			LabelSelector: discoveryv1.LabelServiceName + " in (" + strings.Join(w.services, ",") + ")",
+		})
 	}
 	return w, nil
 }
@@ -174,8 +177,10 @@ func (w *waiter) wanted(o *observed) (int, error) {
 	if n == w.replicas || stable && n > w.replicas {
 		return n, nil
 	}
-	return 0, &stages.DriftError{Thing: "the size of deployment " + o.deployment.Namespace + "/" + o.deployment.Name,
-		Found: fmt.Sprint(n), Want: fmt.Sprint(w.replicas)}
+	return 0, &stages.DriftError{
+		Thing: "the size of deployment " + o.deployment.Namespace + "/" + o.deployment.Name,
+		Found: fmt.Sprint(n), Want: fmt.Sprint(w.replicas),
+	}
 }
 
 // observe decodes the mirrors; nil while they are not complete.

@@ -146,8 +146,10 @@ func TestSomebodyElsesDeploymentIsNotOverwritten(t *testing.T) {
 	}
 	s.Edit("deployments", "shop", "user", func(u *unstructured.Unstructured) {
 		_ = unstructured.SetNestedField(u.Object, int64(30), "spec", "minReadySeconds")
-		_ = unstructured.SetNestedSlice(u.Object, []any{map[string]any{"manager": "kubectl-edit", "operation": "Update", "fieldsType": "FieldsV1",
-			"fieldsV1": map[string]any{"f:spec": map[string]any{"f:minReadySeconds": map[string]any{}}}}}, "metadata", "managedFields")
+		_ = unstructured.SetNestedSlice(u.Object, []any{map[string]any{
+			"manager": "kubectl-edit", "operation": "Update", "fieldsType": "FieldsV1",
+			"fieldsV1": map[string]any{"f:spec": map[string]any{"f:minReadySeconds": map[string]any{}}},
+		}}, "metadata", "managedFields")
 	})
 	err := p.SetTrack(t.Context(), stable, release("2"), -1)
 	d, ok := errors.AsType[*stages.DriftError](err)

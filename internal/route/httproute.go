@@ -64,8 +64,10 @@ type kind struct {
 }
 
 func httpRoute() kind {
-	return kind{router: "httpRoute", name: "HTTPRoute",
-		gvr: schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"}}
+	return kind{
+		router: "httpRoute", name: "HTTPRoute",
+		gvr: schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"},
+	}
 }
 
 var (
@@ -98,8 +100,10 @@ func (r *HTTPRoute) names(ctx context.Context, u *unstructured.Unstructured) (na
 	if r.resolved.stable != "" {
 		return r.resolved, nil
 	}
-	n := names{stable: r.set.Service, canary: r.set.Canary, port: int64(r.set.Port),
-		namespace: r.set.Workload.Namespace, routeNamespace: r.set.Namespace}
+	n := names{
+		stable: r.set.Service, canary: r.set.Canary, port: int64(r.set.Port),
+		namespace: r.set.Workload.Namespace, routeNamespace: r.set.Namespace,
+	}
 	if n.stable == "" {
 		svcs, err := r.c.ServicesOf(ctx, r.set.Workload)
 		if err != nil {
@@ -237,8 +241,10 @@ func (r *HTTPRoute) Snapshot(ctx context.Context) (json.RawMessage, error) {
 	if err != nil {
 		return nil, wrap("read "+r.Name(), err)
 	}
-	s := snapshot{Router: r.kind.router, Namespace: r.set.Namespace, Route: r.set.Route, Service: n.stable, Canary: n.canary,
-		Workload: r.set.Workload, Port: r.set.Port}
+	s := snapshot{
+		Router: r.kind.router, Namespace: r.set.Namespace, Route: r.set.Route, Service: n.stable, Canary: n.canary,
+		Workload: r.set.Workload, Port: r.set.Port,
+	}
 	for _, i := range rules {
 		s.Rules = append(s.Rules, savedRule{Index: i.index, Rest: without(i.rule), BackendRefs: i.refs()})
 	}

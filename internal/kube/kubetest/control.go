@@ -139,9 +139,11 @@ func (s *Server) deployment(k string, u *unstructured.Unstructured) {
 	h := hash(d.Spec.Template)
 	set := key("replicasets", d.Namespace, d.Name+"-"+h)
 	if s.objects[set] == nil {
-		rs := appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Name: d.Name + "-" + h, Namespace: d.Namespace, Labels: d.Spec.Template.Labels,
+		rs := appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{
+			Name: d.Name + "-" + h, Namespace: d.Namespace, Labels: d.Spec.Template.Labels,
 			Annotations:     map[string]string{"deployment.kubernetes.io/revision": fmt.Sprint(d.Generation)},
-			OwnerReferences: []metav1.OwnerReference{{UID: d.UID, Kind: "Deployment", Name: d.Name, APIVersion: "apps/v1"}}}}
+			OwnerReferences: []metav1.OwnerReference{{UID: d.UID, Kind: "Deployment", Name: d.Name, APIVersion: "apps/v1"}},
+		}}
 		s.store(set, untyped(&rs, "apps/v1", "ReplicaSet"))
 	}
 	owner := s.objects[set]
@@ -170,8 +172,10 @@ func (s *Server) deployment(k string, u *unstructured.Unstructured) {
 			}
 		}
 	}
-	d.Status = appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: int32(len(s.owned(d.Name, ""))),
-		UpdatedReplicas: int32(len(fresh)), ReadyReplicas: ready, AvailableReplicas: ready}
+	d.Status = appsv1.DeploymentStatus{
+		ObservedGeneration: d.Generation, Replicas: int32(len(s.owned(d.Name, ""))),
+		UpdatedReplicas: int32(len(fresh)), ReadyReplicas: ready, AvailableReplicas: ready,
+	}
 	next := untyped(&d, "apps/v1", "Deployment")
 	next.SetAnnotations(u.GetAnnotations())
 	a := next.GetAnnotations()
@@ -199,8 +203,10 @@ func (s *Server) owned(deployment, template string) []string {
 
 // pod makes a pod as it will be in the end.
 func (s *Server) pod(d appsv1.Deployment, template string, i int, fate Fate) corev1.Pod {
-	p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s-%s-%05d", d.Name, template, i), Namespace: d.Namespace, Labels: d.Spec.Template.Labels,
-		Annotations: map[string]string{"kubetest/of": d.Name, "kubetest/template": template}}, Spec: d.Spec.Template.Spec}
+	p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Name: fmt.Sprintf("%s-%s-%05d", d.Name, template, i), Namespace: d.Namespace, Labels: d.Spec.Template.Labels,
+		Annotations: map[string]string{"kubetest/of": d.Name, "kubetest/template": template},
+	}, Spec: d.Spec.Template.Spec}
 	c := d.Spec.Template.Spec.Containers[0]
 	cs := corev1.ContainerStatus{Name: c.Name, Image: c.Image, Ready: fate == Fine}
 	yes := corev1.ConditionFalse
@@ -216,17 +222,21 @@ func (s *Server) pod(d appsv1.Deployment, template string, i int, fate Fate) cor
 		cs.State.Waiting = &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off"}
 		cs.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error"}
 	}
-	p.Status = corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{cs},
-		Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, {Type: corev1.PodReady, Status: yes}}}
+	p.Status = corev1.PodStatus{
+		Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{cs},
+		Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, {Type: corev1.PodReady, Status: yes}},
+	}
 	return p
 }
 
 // endpoints does what the EndpointSlice controller does.
 func (s *Server) endpoints(u *unstructured.Unstructured) {
 	svc := typed[corev1.Service](u)
-	slice := discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, ObjectMeta: metav1.ObjectMeta{Name: svc.Name + "-x", Namespace: svc.Namespace,
+	slice := discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, ObjectMeta: metav1.ObjectMeta{
+		Name: svc.Name + "-x", Namespace: svc.Namespace,
 		Labels:          map[string]string{discoveryv1.LabelServiceName: svc.Name},
-		OwnerReferences: []metav1.OwnerReference{{UID: svc.UID, Kind: "Service", Name: svc.Name, APIVersion: "v1"}}}}
+		OwnerReferences: []metav1.OwnerReference{{UID: svc.UID, Kind: "Service", Name: svc.Name, APIVersion: "v1"}},
+	}}
 	for _, k := range s.sorted() {
 		if res, ns, _ := split(k); res != "pods" || ns != svc.Namespace || len(svc.Spec.Selector) == 0 {
 			continue
@@ -236,8 +246,10 @@ func (s *Server) endpoints(u *unstructured.Unstructured) {
 			continue
 		}
 		ready := p.Status.ContainerStatuses[0].Ready
-		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{"10.1.0.1"}, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
-			TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: p.Name, UID: p.UID}})
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{
+			Addresses: []string{"10.1.0.1"}, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
+			TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: p.Name, UID: p.UID},
+		})
 	}
 	s.store(key("endpointslices", svc.Namespace, svc.Name+"-x"), untyped(&slice, "discovery.k8s.io/v1", "EndpointSlice"))
 }
@@ -263,8 +275,10 @@ func (s *Server) route(k string, u *unstructured.Unstructured) {
 	}
 	r.Status.Parents = nil
 	for _, p := range r.Spec.ParentRefs {
-		r.Status.Parents = append(r.Status.Parents, gatewayv1.RouteParentStatus{ParentRef: p, ControllerName: "example.com/kubetest",
-			Conditions: []metav1.Condition{{Type: "Accepted", Status: metav1.ConditionTrue, Reason: "Accepted", ObservedGeneration: observed}, resolved}})
+		r.Status.Parents = append(r.Status.Parents, gatewayv1.RouteParentStatus{
+			ParentRef: p, ControllerName: "example.com/kubetest",
+			Conditions: []metav1.Condition{{Type: "Accepted", Status: metav1.ConditionTrue, Reason: "Accepted", ObservedGeneration: observed}, resolved},
+		})
 	}
 	next := u.DeepCopy()
 	next.Object["status"] = untyped(&r, "", "").Object["status"]

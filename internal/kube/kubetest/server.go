@@ -228,13 +228,17 @@ func (s *Server) reply(r *http.Request, code int, obj any) *http.Response {
 	if err != nil {
 		panic("kubetest: " + err.Error())
 	}
-	return &http.Response{StatusCode: code, Status: fmt.Sprint(code), Request: r, ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(b)), ContentLength: int64(len(b))}
+	return &http.Response{
+		StatusCode: code, Status: fmt.Sprint(code), Request: r, ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(b)), ContentLength: int64(len(b)),
+	}
 }
 
 func text(r *http.Request, body string) *http.Response {
-	return &http.Response{StatusCode: http.StatusOK, Request: r, ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Content-Type": {"text/plain"}}, Body: io.NopCloser(strings.NewReader(body))}
+	return &http.Response{
+		StatusCode: http.StatusOK, Request: r, ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"text/plain"}}, Body: io.NopCloser(strings.NewReader(body)),
+	}
 }
 
 func status(code int, reason metav1.StatusReason, message string) any {
@@ -279,8 +283,10 @@ func (s *Server) serveWatch(r *http.Request, q request) *http.Response {
 	}
 	s.mu.Unlock()
 	go w.pump(r)
-	return &http.Response{StatusCode: http.StatusOK, Request: r, ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Content-Type": {"application/json"}}, Body: pr}
+	return &http.Response{
+		StatusCode: http.StatusOK, Request: r, ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: pr,
+	}
 }
 
 func newer(a, b string) bool {

@@ -98,8 +98,10 @@ func (s *Server) list(q request) (int, any) {
 		}
 	}
 	gv := strings.TrimPrefix(q.group+"/"+q.version, "/")
-	return http.StatusOK, map[string]any{"kind": "List", "apiVersion": gv, "items": items,
-		"metadata": map[string]any{"resourceVersion": strconv.Itoa(s.version)}}
+	return http.StatusOK, map[string]any{
+		"kind": "List", "apiVersion": gv, "items": items,
+		"metadata": map[string]any{"resourceVersion": strconv.Itoa(s.version)},
+	}
 }
 
 func (s *Server) sorted() []string {
