@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -168,7 +169,7 @@ func (c *cluster) canary(ctx context.Context, binary, image string) (time.Durati
 }
 
 // updated reports whether a Deployment is all that it shall be.
-func updated(u *unstructured.Unstructured) bool {
+func updated(u unstructured.Unstructured) bool {
 	status := func(field string) int64 {
 		n, _, _ := unstructured.NestedInt64(u.Object, "status", field)
 		return n
@@ -181,13 +182,25 @@ func updated(u *unstructured.Unstructured) bool {
 func (c *cluster) awaitUpdated(ctx context.Context, ns string) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	in := c.api.Resource(deployments).Namespace(ns)
 	for ctx.Err() == nil {
-		w, err := c.api.Resource(deployments).Namespace(ns).Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=user-service"})
+		// From a list on: without a version the server may wait for the next
+		// change of any Deployment before it tells what there is.
+		opts := metav1.ListOptions{FieldSelector: "metadata.name=user-service"}
+		list, err := in.List(ctx, opts)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(list.Items, updated) {
+			return nil
+		}
+		opts.ResourceVersion = list.GetResourceVersion()
+		w, err := in.Watch(ctx, opts)
 		if err != nil {
 			return err
 		}
 		for e := range w.ResultChan() {
-			if u, is := e.Object.(*unstructured.Unstructured); is && updated(u) {
+			if u, is := e.Object.(*unstructured.Unstructured); is && updated(*u) {
 				w.Stop()
 				return nil
 			}
