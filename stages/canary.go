@@ -332,6 +332,12 @@ func (r *canaryRun) give(ctx context.Context, step int, weight float64) error {
 		return err
 	}
 	r.weight = weight
+	if weight == 100 {
+		// From now on stable drains; the finish need not wait for it again.
+		if _, err := r.scope.Mark(ctx, "drain "+Stable); err != nil {
+			return err
+		}
+	}
 	r.scope.Emit(pipeline.Event{Type: pipeline.TrafficShifted, Name: r.router.Name(), Track: Canary, Weight: &weight})
 	return r.probe(ctx)
 }

@@ -50,7 +50,7 @@ Exit codes:
 		return usagef("see "+cmd.CommandPath()+" --help", "%w", err)
 	})
 	root.SetHelpCommand(helpCommand())
-	root.SetUsageTemplate(usageTemplate)
+	root.SetUsageFunc(usage)
 	root.AddCommand(
 		a.validateCommand(), a.planCommand(), a.runCommand(),
 		a.recoverCommand(), a.rollbackCommand(), a.statusCommand(), a.reportCommand(),
@@ -61,24 +61,6 @@ Exit codes:
 	showTwins(root)
 	return root
 }
-
-// usageTemplate is cobra's without what is not ours.
-const usageTemplate = `Usage:
-  {{.UseLine}}{{if .HasAvailableSubCommands}}
-  headgate COMMAND [flags]
-
-Commands:{{range .Commands}}{{if .IsAvailableCommand}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasExample}}
-
-Examples:
-{{.Example}}{{end}}{{if .HasAvailableLocalFlags}}
-
-Flags:
-{{.LocalFlags.FlagUsagesWrapped 100 | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
-
-Flags of all commands:
-{{.InheritedFlags.FlagUsagesWrapped 100 | trimTrailingWhitespaces}}{{end}}
-`
 
 // helpCommand is the other way to say --help.
 func helpCommand() *cobra.Command {
