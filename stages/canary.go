@@ -28,6 +28,7 @@ var rolloutOutputs = []pipeline.OutputDecl{
 	{Name: "image", Doc: "The image that was rolled out, by digest."},
 	{Name: "track", Doc: "Which track has the release: canary, or stable when it was the first deployment or already live."},
 	{Name: "selector", Doc: "PromQL matchers of the pods that have the release."},
+	{Name: "manifests", Doc: "SHA-256 of the release's manifests, empty where there are none."},
 	{Name: "since", Doc: "When the release began to get traffic, in RFC 3339."},
 }
 
@@ -197,6 +198,7 @@ func (c *CanaryStage) readManifests(s *pipeline.Scope) (Release, error) {
 func (c *CanaryStage) setOutputs(s *pipeline.Scope, release Release, t Track, since time.Time) {
 	s.Output("image", release.Image)
 	s.Output("track", t.Name)
+	s.Output("manifests", release.checksum())
 	s.Output("selector", c.parts.Platform.Selector(t))
 	s.Output("since", since.UTC().Format(time.RFC3339Nano))
 }

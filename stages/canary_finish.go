@@ -22,8 +22,12 @@ func (c *CanaryStage) Finish(ctx context.Context, s *pipeline.Scope) error {
 	if err != nil {
 		return err
 	}
-	// The image is what passed the gates, whatever the expression says now.
+	// What passed the gates is finished, whatever the file and the folder of
+	// another commit say now.
 	release.Image = out["image"]
+	if release.checksum() != out["manifests"] {
+		return &changedManifestsError{workload: c.workload()}
+	}
 	f := &canaryRun{CanaryStage: c, scope: s, router: router, release: release}
 	before, ok := s.Was(f.routeThing())
 	if !ok {
@@ -128,4 +132,17 @@ func (r *canaryRun) verifyEnd(ctx context.Context) error {
 		return &DriftError{Thing: r.router.Name(), Found: percent(weight) + " on the canary", Want: "all on stable"}
 	}
 	return nil
+}
+
+// changedManifestsError stops a finish that would bring what no gate has seen.
+type changedManifestsError struct{ workload Workload }
+
+// Error says what differs.
+func (e *changedManifestsError) Error() string {
+	return "the manifests are not those that the gates have judged for " + e.workload.String()
+}
+
+// Hint says where they are.
+func (e *changedManifestsError) Hint() string {
+	return "run headgate recover in a checkout of the commit that was rolled out; headgate status names it"
 }

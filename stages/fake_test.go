@@ -31,7 +31,9 @@ type city struct {
 	wrong  []string
 	fail   map[string]error // by the line of the log that would be written
 	noProm bool
-	edited bool // somebody else has changed the user's Deployment
+	// manifests reads those of the release.
+	manifests func([]string) ([]json.RawMessage, error)
+	edited    bool // somebody else has changed the user's Deployment
 }
 
 type fakeTrack struct {
@@ -45,6 +47,8 @@ func newCity() *city {
 		flag:   stages.Flag{Name: "new_profile", Exists: true, Enabled: true, Percentage: 5, Version: 7},
 		errors: func(string, string, float64) float64 { return 0 },
 		fail:   map[string]error{},
+
+		manifests: func([]string) ([]json.RawMessage, error) { return []json.RawMessage{[]byte(`{}`)}, nil },
 	}
 }
 
@@ -285,7 +289,7 @@ func (c *city) parts() *stages.Parts {
 		Router:    func(stages.Traffic, stages.Workload) (stages.Router, error) { return r, nil },
 		RouterOf:  func(json.RawMessage) (stages.Router, error) { return r, nil },
 		Gates:     gates.Providers{Metrics: prometheus{c}},
-		Manifests: func([]string) ([]json.RawMessage, error) { return []json.RawMessage{[]byte(`{}`)}, nil },
+		Manifests: c.manifests,
 	}
 }
 

@@ -1,6 +1,24 @@
 package stages
 
-import reference "github.com/google/go-containerregistry/pkg/name"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	reference "github.com/google/go-containerregistry/pkg/name"
+)
+
+// checksum is the SHA-256 of the manifests, "" where there are none.
+func (r Release) checksum() string {
+	if len(r.Manifests) == 0 {
+		return ""
+	}
+	h := sha256.New()
+	for _, m := range r.Manifests {
+		h.Write(m)
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
 
 // ImageFor returns the image of the container that a release is for: the one
 // it names, the only one, or the only one with an image of the same

@@ -1,8 +1,13 @@
 package stages_test
 
 import (
+	"encoding/json"
+	"errors"
+	"strings"
 	"testing"
+	"testing/synctest"
 
+	"github.com/headgate-dev/headgate/pipeline"
 	"github.com/headgate-dev/headgate/stages"
 )
 
@@ -28,4 +33,27 @@ func TestLiveImageIsThatOfTheReleasesContainer(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestFinishRefusesManifestsThatNoGateHasJudged(t *testing.T) {
+	file := strings.Replace(cutFlag(shopFile), "      traffic:", "      manifests: [deploy/]\n      traffic:", 1)
+	synctest.Test(t, func(t *testing.T) {
+		c := newCity()
+		reads := 0
+		c.manifests = func([]string) ([]json.RawMessage, error) {
+			if reads++; c.weight == 100 {
+				return []json.RawMessage{[]byte(`{"changed":true}`)}, nil
+			}
+			return []json.RawMessage{[]byte(`{}`)}, nil
+		}
+		result, _ := c.release(t, t.Context(), file, &memoryStore{})
+		var hint interface{ Hint() string }
+		if result.Ending != pipeline.DeliveredNotFinished || !errors.As(result.Err, &hint) {
+			t.Fatalf("got %+v after %d readings, want delivered, not finished, and a hint", result, reads)
+		}
+		if c.tracks[stages.Stable].image != "shop/user@sha256:old" || c.weight != 100 {
+			t.Errorf("stable was changed: %+v, weight %g", c.tracks[stages.Stable], c.weight)
+		}
+		c.isWell(t)
+	})
 }
