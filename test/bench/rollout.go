@@ -30,7 +30,7 @@ stages:
     canary:
       deployment: user-service
       image: "${{ vars.image }}"
-      traffic: {httpRoute: user-service, drain: DRAIN}
+      traffic: {httpRoute: user-service, drain: DRAIN, settle: DRAIN}
       steps: [{setWeight: 20}, {setWeight: 40}, {setWeight: 60}, {setWeight: 80}]
 `
 
@@ -92,7 +92,7 @@ func (t *turns) print(out io.Writer) {
 		fmt.Fprintf(out, "(the machine did not get quiet before %d of %d turns)\n", t.busy, len(t.ours))
 	}
 	fmt.Fprintf(out, "Deployment, rolling update, 25%% surge: %s\n", t.plain)
-	fmt.Fprintf(out, "headgate run, canary 20/40/60/80, drain %s: %s; %s\n", drain, t.ours, against(t.ours, canaryGoal))
+	fmt.Fprintf(out, "headgate run, canary 20/40/60/80, drain and settle %s: %s; %s\n", drain, t.ours, against(t.ours, canaryGoal))
 	fmt.Fprintf(out, "  times a rolling update: %s\n", ratio(t.ours, t.plain))
 	fmt.Fprintln(out, "where headgate's time goes, medians:")
 	t.phases.print(out)
