@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/headgate-dev/headgate/stages"
 )
@@ -21,12 +22,9 @@ const guardGrace = 2 * time.Second
 // seen, since the cluster does not answer, says nothing about the pods.
 func (p *Platform) Guard(ctx context.Context, t stages.Track) error {
 	ns, name := p.c.ns(t.Workload), trackName(t)
-	u, err := p.c.Get(ctx, deployments(), ns, name)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
-		return wrap("guard "+t.String(), err)
+	u, err := p.guarded(ctx, t)
+	if u == nil || err != nil {
+		return err
 	}
 	d, err := decode[appsv1.Deployment](u)
 	if err != nil {
@@ -50,11 +48,7 @@ func (p *Platform) Guard(ctx context.Context, t stages.Track) error {
 		case lost.IsZero():
 			lost = time.Now()
 		case time.Since(lost) >= guardGrace:
-			return &stages.NotReadyError{
-				Track: t, Code: Lost,
-				Cause:  fmt.Sprintf("none of its pods has been ready for %s, while it has traffic", guardGrace),
-				Action: "see the evidence: its pods crashed, failed their readiness probe, or were removed",
-			}
+			return lostPods(t, fmt.Sprintf("none of its pods has been ready for %s, while it has traffic", guardGrace))
 		}
 		select {
 		case <-mirrors.Changed():
@@ -62,6 +56,33 @@ func (p *Platform) Guard(ctx context.Context, t stages.Track) error {
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// guarded reads the Deployment of a track, for as long as it takes the cluster
+// to answer; nil when ctx has ended.
+func (p *Platform) guarded(ctx context.Context, t stages.Track) (*unstructured.Unstructured, error) {
+	for {
+		u, err := p.c.Get(ctx, deployments(), p.c.ns(t.Workload), trackName(t))
+		switch {
+		case ctx.Err() != nil:
+			return nil, nil //nolint:nilnil // which is how a guard ends
+		case IsNotFound(err):
+			return nil, lostPods(t, "none of its pods can serve, since its Deployment is gone")
+		case err == nil:
+			return u, nil
+		}
+		select {
+		case <-time.After(lookAgain):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func lostPods(t stages.Track, cause string) error {
+	return &stages.NotReadyError{
+		Track: t, Code: Lost, Cause: cause,
+		Action: "see the evidence: its pods crashed, failed their readiness probe, or were removed",
 	}
 }
 

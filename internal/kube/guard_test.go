@@ -39,3 +39,12 @@ func TestGuardTellsWhenATrackHasLostItsPods(t *testing.T) {
 		t.Errorf("without: got %v after %s", err, time.Since(began))
 	}
 }
+
+func TestGuardOfADeploymentThatIsGone(t *testing.T) {
+	t.Parallel()
+	_, cl := kubetest.New(t, kubetest.Objects(t, strings.ReplaceAll(app, "NAME", "user"))...)
+	err := cl.Platform(kube.Settings{}).Guard(t.Context(), stages.Track{Workload: user, Name: stages.Canary})
+	if !errors.Is(err, stages.ErrNotReady) {
+		t.Errorf("got %v, want an error that wraps ErrNotReady", err)
+	}
+}

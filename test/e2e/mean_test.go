@@ -83,6 +83,8 @@ func TestCanaryThatLosesItsPodsIsPutBackInTheMiddleOfAPause(t *testing.T) {
 	if took := r.undone("route").Sub(began); took > 5*time.Second {
 		t.Errorf("traffic was back after %s, want 5s", took)
 	}
+	// Who deleted the Deployment left its pods to Kubernetes.
+	s.await("the pods are gone", 20*time.Second, func() bool { return len(s.leftovers()) == 0 })
 	s.isOld()
 }
 
