@@ -62,9 +62,6 @@ type trackState struct {
 	Track    Track         `json:"track"`
 	Replicas int           `json:"replicas"`
 	Drain    time.Duration `json:"drain"`
-	// Routed says that traffic was given to it, so that there is something
-	// to drain.
-	Routed bool `json:"routed,omitempty"`
 	// Size and Version are the stable track's when the rollout began, which
 	// a process that goes on with it needs.
 	Size    int    `json:"size,omitempty"`

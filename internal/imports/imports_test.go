@@ -7,7 +7,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
-	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -190,9 +189,6 @@ func TestOnlyWireChoosesAdapters(t *testing.T) {
 }
 
 func TestTheBinaryStaysSmall(t *testing.T) {
-	if _, err := os.Stat(filepath.Join("..", "..", "cmd", "headgate")); err != nil {
-		t.Skip("there is no command yet")
-	}
 	for _, p := range list(t, ".", "-deps", "./cmd/headgate") {
 		if slices.Contains(kept, p.ImportPath) {
 			t.Errorf("cmd/headgate depends on %s", p.ImportPath)
@@ -201,9 +197,6 @@ func TestTheBinaryStaysSmall(t *testing.T) {
 }
 
 func TestFlagsNeedsRedisAndNothingElse(t *testing.T) {
-	if _, err := os.Stat(filepath.Join("..", "..", "flags", "go.mod")); err != nil {
-		t.Skip("there is no flags module yet")
-	}
 	for _, p := range list(t, "flags", "./...") {
 		if within(p.ImportPath, module+"/flags/openfeature") {
 			continue

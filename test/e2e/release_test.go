@@ -179,8 +179,8 @@ func TestReleaseThatDoesNotRunNeverGetsARequest(t *testing.T) {
 	}
 }
 
-// TestImageThatVanishes covers what a preflight cannot see: a digest that the
-// registry does not have, given to the cluster as it stands.
+// TestWrongFileAndPreflightChangeNothing compares what a run could have changed
+// before and after files that are wrong or ask for what is not there.
 func TestWrongFileAndPreflightChangeNothing(t *testing.T) {
 	s := newShop(t, 1)
 	before := s.spec("HTTPRoute", "user-service") + s.spec("Deployment", "user-service")
