@@ -24,7 +24,7 @@ unit:
 # started for it.
 e2e: build
 	@if [ -z "$(E2E)" ]; then echo 'e2e: there are no such tests yet'; else \
-	  ./test/with-cluster $(GO) test -tags e2e -count=1 -p 1 -timeout 30m $(E2E); fi
+	  ./test/with-cluster $(GO) test -tags e2e -count=1 -p 1 -timeout 30m $(E2E) ./flags; fi
 
 # The example pipeline on a cluster of one node: a good release is promoted,
 # a bad one is put back.
