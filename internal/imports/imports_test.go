@@ -37,7 +37,7 @@ var ours = map[string][]string{
 	"internal/report":     {"pipeline", "pipeline/source", "internal/redact"},
 	"internal/scenario":   {"stages", "gates", "pipeline", "pipeline/source"},
 	"internal/kube":       {"stages", "gates", "pipeline", "pipeline/source"},
-	"internal/local":      {"stages", "gates", "pipeline", "pipeline/source"},
+	"internal/local":      {"stages", "gates", "pipeline", "pipeline/source", "internal/proc"},
 	"internal/prom":       {"gates", "pipeline", "pipeline/source"},
 	"internal/proc":       {"stages", "gates", "pipeline", "pipeline/source"},
 	"internal/registry":   {"stages", "gates", "pipeline", "pipeline/source"},
@@ -61,8 +61,9 @@ var adapters = []string{
 var theirs = map[string][]string{
 	"gopkg.in/yaml.v3":                           {"pipeline/source"},
 	"go.yaml.in/yaml/v3":                         {},
-	"k8s.io":                                     {"internal/kube", "internal/route", "internal/journal"},
-	"sigs.k8s.io":                                {"internal/kube", "internal/route", "internal/journal", "internal/manifests"},
+	"k8s.io":                                     {"internal/kube", "internal/local", "internal/route", "internal/journal"}, // internal/local: types only
+	"k8s.io/client-go":                           {"internal/kube", "internal/route", "internal/journal"},
+	"sigs.k8s.io":                                {"internal/kube", "internal/local", "internal/route", "internal/journal", "internal/manifests"},
 	"k8s.io/client-go/kubernetes":                {},
 	"cel.dev/cel-go":                             {"pipeline"},
 	"github.com/spf13/cobra":                     {"internal/cli"},
