@@ -104,6 +104,9 @@ func checkImage(image string) error {
 
 // Preflight implements [pipeline.Preflighter].
 func (b *BuildStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeline.Finding {
+	if b.parts.Images != nil {
+		return b.preflightImages(ctx, s)
+	}
 	var found []pipeline.Finding
 	if _, err := b.builder(ctx); err != nil {
 		found = append(found, pipeline.Finding{
@@ -196,6 +199,9 @@ func (b *BuildStage) Run(ctx context.Context, s *pipeline.Scope) error {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, b.Timeout.Value, &TimeoutError{b.Timeout.Value})
 		defer cancel()
+	}
+	if b.parts.Images != nil {
+		return b.makeImage(ctx, s, ref)
 	}
 	tool, err := b.builder(ctx)
 	if err != nil {

@@ -91,10 +91,9 @@ func (b *BuildStage) job(s *pipeline.Scope, ref name.Tag, tool string) (*buildJo
 	if err != nil {
 		return nil, fmt.Errorf("make folder for the build: %w", err)
 	}
-	text := ref.String()
 	j := &buildJob{
 		stage: b, commands: b.parts.Commands, tool: tool, dir: dir, env: env,
-		image: strings.TrimSuffix(text, ":"+ref.TagStr()), ref: text, local: loopback(ref.RegistryStr()),
+		image: imageOf(ref), ref: ref.String(), local: loopback(ref.RegistryStr()),
 		output: func(line string) { s.Emit(pipeline.Event{Type: pipeline.Output, Message: line}) },
 	}
 	if err := errors.Join(j.addArgs(s), j.addSecrets(s)); err != nil {

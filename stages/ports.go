@@ -86,9 +86,10 @@ type Platform interface {
 	// error that wraps [ErrNotReady] and says why.
 	AwaitReady(ctx context.Context, t Track, replicas int, report func(line string)) error
 	// RemoveTrack removes what SetTrack made, the pods respecting their grace
-	// period, and waits until they are gone; with hurry it does not wait. A
-	// track that is not there is no error. For the stable track it removes
-	// what a first deployment created.
+	// period. It returns when no pod of the track counts as ready any more and
+	// the end of all is certain, whatever becomes of this process; with hurry
+	// it does not wait for that. A track that is not there is no error. For
+	// the stable track it removes what a first deployment created.
 	RemoveTrack(ctx context.Context, t Track, hurry bool) error
 	// Selector returns PromQL label matchers, comma-separated and without
 	// braces, that select the metrics of the track's pods and no others.
@@ -300,6 +301,17 @@ type Registry interface {
 	Resolve(ctx context.Context, image string) (string, error)
 }
 
+// ImageBuilder makes images where they are not built by docker, podman or
+// buildah, as in a world of local processes.
+type ImageBuilder interface {
+	// CheckImage reports why an image, given without tag, cannot be made; what
+	// an earlier stage may still have to make is no reason.
+	CheckImage(ctx context.Context, image string) error
+	// BuildImage makes an image, puts it where [Registry] finds it under tag
+	// and digest, and returns the digest, sha256:….
+	BuildImage(ctx context.Context, image, tag string) (digest string, err error)
+}
+
 // Parts are what stages need of the world. The command line fills it in after
 // the file has been read, since addresses stand in the file; a stage that
 // runs finds what its preflight asked for.
@@ -312,6 +324,9 @@ type Parts struct {
 	Flags    Flags
 	Commands Commands
 	Registry Registry
+	// Images makes images in place of the tools of this machine; nil is for
+	// those.
+	Images ImageBuilder
 	// Gates answers what the checks of gates ask.
 	Gates gates.Providers
 	// Manifests reads files and folders of manifests, rendered, in the order
