@@ -37,7 +37,7 @@ var ours = map[string][]string{
 	"internal/report":     {"pipeline", "pipeline/source", "internal/redact"},
 	"internal/scenario":   {"stages", "gates", "pipeline", "pipeline/source"},
 	"internal/kube":       {"stages", "gates", "pipeline", "pipeline/source"},
-	"internal/local":      {"stages", "gates", "pipeline", "pipeline/source", "internal/proc"},
+	"internal/local":      {"stages", "gates", "pipeline", "pipeline/source", "internal/proc/keeper", "internal/proc/lines"},
 	"internal/prom":       {"gates", "pipeline", "pipeline/source"},
 	"internal/proc":       {"stages", "gates", "pipeline", "pipeline/source"},
 	"internal/registry":   {"stages", "gates", "pipeline", "pipeline/source"},

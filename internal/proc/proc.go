@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/headgate-dev/headgate/internal/proc/group"
 	"github.com/headgate-dev/headgate/stages"
 )
 
@@ -70,7 +71,7 @@ func (Runner) Run(ctx context.Context, c stages.Command) error {
 type process struct {
 	command stages.Command
 	cmd     *exec.Cmd
-	group   group
+	group   group.Group
 	streams *streams
 	ended   chan error
 }
@@ -83,7 +84,7 @@ func start(c stages.Command) (*process, error) {
 	p.cmd.Env = append(os.Environ(), c.Env...)
 	p.cmd.Stdin = c.Stdin
 	p.cmd.WaitDelay = drain // for a reader of Stdin that does not end
-	prepare(p.cmd)
+	group.Prepare(p.cmd)
 	var err error
 	if p.streams, err = openStreams(p.cmd, c); err != nil {
 		return nil, fmt.Errorf("run %s: %w", c.Args[0], err)
@@ -104,14 +105,14 @@ func start(c stages.Command) (*process, error) {
 		p.streams.close()
 		return nil, fmt.Errorf("run %s: %w", c.Args[0], reason(err))
 	}
-	p.group = newGroup(p.cmd)
+	p.group = group.Of(p.cmd)
 	p.streams.read()
 	return p, nil
 }
 
 // wait waits for the program, its output, and the rest of its group.
 func (p *process) wait(ctx context.Context) error {
-	defer p.group.close()
+	defer p.group.Close()
 	var err error
 	var stopped bool
 	select {
@@ -132,14 +133,14 @@ func (p *process) wait(ctx context.Context) error {
 
 // stop ends the group and waits for the program itself.
 func (p *process) stop() error {
-	p.group.terminate()
+	p.group.Terminate()
 	timer := time.NewTimer(p.command.Grace)
 	defer timer.Stop()
 	select {
 	case err := <-p.ended:
 		return err
 	case <-timer.C:
-		p.group.kill()
+		p.group.Kill()
 		return <-p.ended
 	}
 }
@@ -149,10 +150,10 @@ func (p *process) rest(stopped bool) {
 	if !stopped {
 		p.streams.wait(drain)
 	}
-	if p.group.alive() {
-		p.group.terminate()
+	if p.group.Alive() {
+		p.group.Terminate()
 		if !p.gone(p.command.Grace) {
-			p.group.kill()
+			p.group.Kill()
 			p.gone(reap)
 		}
 	}
@@ -162,7 +163,7 @@ func (p *process) rest(stopped bool) {
 
 // gone waits up to d for the group to be empty and reports whether it is.
 func (p *process) gone(d time.Duration) bool {
-	for end := time.Now().Add(d); p.group.alive(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(d); p.group.Alive(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			return false
 		}
@@ -182,7 +183,7 @@ func (p *process) result(err error) error {
 		}
 		return nil
 	}
-	return &stages.ExitError{Program: p.command.Args[0], Code: exit.ExitCode(), Signal: signalOf(exit)}
+	return &stages.ExitError{Program: p.command.Args[0], Code: exit.ExitCode(), Signal: group.SignalOf(exit)}
 }
 
 // reason leaves away the program's name where the error repeats it.

@@ -1,12 +1,14 @@
 package proc
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"sync"
 	"time"
 
+	"github.com/headgate-dev/headgate/internal/proc/lines"
 	"github.com/headgate-dev/headgate/stages"
 )
 
@@ -17,7 +19,7 @@ type streams struct {
 	readers []*os.File
 	writers []*os.File
 	sinks   []io.Writer
-	output  *lines
+	output  *lines.Writer
 	reading bool
 
 	done sync.WaitGroup
@@ -30,7 +32,7 @@ type streams struct {
 func openStreams(cmd *exec.Cmd, c stages.Command) (*streams, error) {
 	s := &streams{all: make(chan struct{})}
 	if c.Output != nil {
-		s.output = &lines{emit: c.Output}
+		s.output = &lines.Writer{Emit: c.Output}
 		w, err := s.pipe(s.output)
 		if err != nil {
 			return nil, err
@@ -77,7 +79,7 @@ func (s *streams) read() {
 // the program hang on a full pipe.
 func (s *streams) copy(sink io.Writer, r *os.File) {
 	_, err := io.Copy(sink, r)
-	if err == nil || isClosed(err) {
+	if err == nil || errors.Is(err, os.ErrClosed) {
 		return
 	}
 	s.mu.Lock()
@@ -109,7 +111,7 @@ func (s *streams) close() {
 		<-s.all
 	}
 	if s.output != nil {
-		s.output.flush()
+		s.output.Flush()
 	}
 }
 

@@ -1,14 +1,14 @@
 //go:build unix && !linux
 
-package proc
+package group
 
 import (
 	"os/exec"
 	"syscall"
 )
 
-// prepare makes the program the first of a new group.
-func prepare(cmd *exec.Cmd) {
+// Prepare makes the program the first of a new group.
+func Prepare(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 }
 

@@ -1,4 +1,4 @@
-package proc
+package group
 
 import (
 	"bytes"
@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// prepare makes the program the first of a new group, and have it told when
+// Prepare makes the program the first of a new group, and have it told when
 // this process dies.
-func prepare(cmd *exec.Cmd) {
+func Prepare(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }
 

@@ -1,4 +1,4 @@
-package proc
+package lines
 
 import (
 	"strings"
@@ -10,11 +10,11 @@ import (
 // line ends, not longer than they may be, and the same for all pieces.
 func FuzzLines(f *testing.F) {
 	f.Add([]byte("a\nb\r\n10%\r20%\n\xff\x00"), 3)
-	f.Add([]byte(strings.Repeat("x", maxLine+10)+"\n"), 1000)
+	f.Add([]byte(strings.Repeat("x", Max+10)+"\n"), 1000)
 	f.Fuzz(func(t *testing.T, data []byte, piece int) {
 		split := func(piece int) []string {
 			var got []string
-			l := &lines{emit: func(line string) { got = append(got, line) }}
+			l := &Writer{Emit: func(line string) { got = append(got, line) }}
 			for rest := data; len(rest) > 0; {
 				n := min(max(piece, 1), len(rest))
 				if _, err := l.Write(rest[:n]); err != nil {
@@ -22,7 +22,7 @@ func FuzzLines(f *testing.F) {
 				}
 				rest = rest[n:]
 			}
-			l.flush()
+			l.Flush()
 			return got
 		}
 		whole, pieces := split(len(data)), split(piece)
@@ -30,7 +30,7 @@ func FuzzLines(f *testing.F) {
 			t.Errorf("got %q in pieces of %d, want %q", pieces, piece, whole)
 		}
 		for _, line := range whole {
-			if strings.ContainsAny(line, "\n\r") || !utf8.ValidString(line) || len(line) > 3*maxLine+100 {
+			if strings.ContainsAny(line, "\n\r") || !utf8.ValidString(line) || len(line) > 3*Max+100 {
 				t.Errorf("line %.80q", line)
 			}
 		}

@@ -1,4 +1,4 @@
-package proc
+package group
 
 import (
 	"os/exec"
@@ -8,23 +8,23 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// prepare starts the program in a console group of its own, which is what a
+// Prepare starts the program in a console group of its own, which is what a
 // CTRL_BREAK can be sent to.
-func prepare(cmd *exec.Cmd) {
+func Prepare(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
 }
 
-// group is a job object, which holds the program and all its children and
+// Group is a job object, which holds the program and all its children and
 // ends them when it is closed.
-type group struct {
+type Group struct {
 	job windows.Handle
 	pid uint32
 }
 
-// newGroup puts a program that was started into a job. Where the system
+// Of puts a program that was started into a job. Where the system
 // refuses that, the program alone is ended.
-func newGroup(cmd *exec.Cmd) group {
-	g := group{pid: uint32(cmd.Process.Pid)}
+func Of(cmd *exec.Cmd) Group {
+	g := Group{pid: uint32(cmd.Process.Pid)}
 	job, err := windows.CreateJobObject(nil, nil)
 	if err != nil {
 		return g
@@ -44,7 +44,7 @@ func newGroup(cmd *exec.Cmd) group {
 	return g
 }
 
-func (g group) assign(job windows.Handle) error {
+func (g Group) assign(job windows.Handle) error {
 	process, err := windows.OpenProcess(windows.PROCESS_SET_QUOTA|windows.PROCESS_TERMINATE, false, g.pid)
 	if err != nil {
 		return err
@@ -53,11 +53,13 @@ func (g group) assign(job windows.Handle) error {
 	return windows.AssignProcessToJobObject(job, process)
 }
 
-func (g group) terminate() {
+// Terminate asks all programs of the group to end.
+func (g Group) Terminate() {
 	_ = windows.GenerateConsoleCtrlEvent(windows.CTRL_BREAK_EVENT, g.pid)
 }
 
-func (g group) kill() {
+// Kill ends them.
+func (g Group) Kill() {
 	if g.job != 0 {
 		_ = windows.TerminateJobObject(g.job, 1)
 		return
@@ -68,14 +70,15 @@ func (g group) kill() {
 	}
 }
 
-// alive reports false: what is left of a job ends when it is closed.
-func (g group) alive() bool { return false }
+// Alive reports false: what is left of a job ends when it is closed.
+func (g Group) Alive() bool { return false }
 
-func (g group) close() {
+// Close gives up what the group holds of the system, and ends what is left.
+func (g Group) Close() {
 	if g.job != 0 {
 		_ = windows.CloseHandle(g.job)
 	}
 }
 
-// signalOf returns "": this system has no signals.
-func signalOf(*exec.ExitError) string { return "" }
+// SignalOf returns "": this system has no signals.
+func SignalOf(*exec.ExitError) string { return "" }
