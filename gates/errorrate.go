@@ -46,7 +46,7 @@ func (e *ErrorRate) ask(ctx context.Context, l look) answer {
 	if wider := l.wider(); wider > 0 && a.result == "" && t.judge(e.Max.Share(), e.needed()) == tooFew {
 		a, t = e.count(ctx, l, failed, wider)
 	}
-	a.bound = "max " + e.Max.String()
+	a.bound, a.max, a.unit = "max "+e.Max.String(), ref(e.Max.Value), "%"
 	if a.result != "" {
 		return a
 	}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/headgate-dev/headgate/pipeline/source"
 )
 
 // number writes a value with as many digits as people can use.
@@ -51,14 +53,7 @@ func span(d time.Duration) string {
 	if d >= time.Second {
 		d = d.Round(time.Second)
 	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = s[:len(s)-2]
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = s[:len(s)-2]
-	}
-	return s
+	return source.FormatDuration(d)
 }
 
 // promDuration writes a duration as PromQL does, rounded up to whole seconds,

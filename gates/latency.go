@@ -58,6 +58,7 @@ func (c *Latency) ask(ctx context.Context, l look) answer {
 		a = c.judge(ctx, l, bounds)
 	}
 	a.bound = fmt.Sprintf("p%s max %s", number(c.Quantile.Value*100), span(c.Max.Value))
+	a.max, a.unit = ref(c.Max.Value.Seconds()), "s"
 	return a
 }
 

@@ -167,7 +167,7 @@ func (g *Gate) Plan(ctx context.Context, p Providers, t Target, now time.Time) [
 	for i, a := range answers {
 		out[i] = pipeline.Measurement{
 			Check: w.names[i], Result: string(a.result), Query: a.query,
-			Value: a.value, Bound: a.bound, Samples: a.samples, Reason: a.reason,
+			Value: a.value, Bound: a.bound, Max: a.max, Min: a.min, Unit: a.unit, Samples: a.samples, Reason: a.reason,
 		}
 	}
 	return out

@@ -13,7 +13,13 @@ import (
 type query Check
 
 func (c *query) ask(ctx context.Context, l look) answer {
-	a := answer{bound: c.bound()}
+	a := answer{bound: c.bound(), unit: c.Unit.Value}
+	if c.Max.IsSet() {
+		a.max = ref(c.Max.Value)
+	}
+	if c.Min.IsSet() {
+		a.min = ref(c.Min.Value)
+	}
 	q, err := l.text(c.Query, l.names())
 	if err != nil {
 		return a.with(BadQuery, err.Error())

@@ -84,7 +84,7 @@ type gauge struct {
 }
 
 func (l look) gauge(ctx context.Context, g gauge) answer {
-	a := answer{query: g.query, bound: "max " + g.max.String()}
+	a := answer{query: g.query, bound: "max " + g.max.String(), max: ref(g.max.Value), unit: "%"}
 	if early := l.early(); early != nil {
 		return a.with(early.result, early.reason)
 	}

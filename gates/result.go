@@ -101,6 +101,9 @@ type answer struct {
 	value   *float64
 	samples *float64
 	bound   string
+	// max and min are the bound, in the unit of value.
+	max, min *float64
+	unit     string
 	// reason is one sentence without the check's name.
 	reason string
 }

@@ -237,7 +237,7 @@ func (w *Watch) conclude(answers []answer, now time.Time) pipeline.Verdict {
 	for i, a := range answers {
 		m := pipeline.Measurement{
 			Check: w.names[i], Outcome: w.gate.outcome(a.result, a.good, w.young(now)), Result: string(a.result),
-			Query: a.query, Value: a.value, Bound: a.bound, Samples: a.samples, Reason: a.reason,
+			Query: a.query, Value: a.value, Bound: a.bound, Max: a.max, Min: a.min, Unit: a.unit, Samples: a.samples, Reason: a.reason,
 		}
 		said := w.names[i] + ": " + a.reason
 		switch {

@@ -156,6 +156,11 @@ func (s *Scope) Progress(format string, args ...any) {
 	s.Emit(Event{Type: Progress, Message: fmt.Sprintf(format, args...)})
 }
 
+// Waiting is [Scope.Progress] about something that lasts for d at most.
+func (s *Scope) Waiting(d time.Duration, format string, args ...any) {
+	s.Emit(Event{Type: Progress, Message: fmt.Sprintf(format, args...), Until: s.Now().Add(d)})
+}
+
 // Warn reports something that a person should read.
 func (s *Scope) Warn(format string, args ...any) {
 	s.Emit(Event{Type: Warned, Message: fmt.Sprintf(format, args...)})

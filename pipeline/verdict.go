@@ -68,6 +68,13 @@ type Measurement struct {
 	Value *float64 `json:"value,omitempty"`
 	// Bound is what it was held against, such as "max 5%".
 	Bound string `json:"bound,omitempty"`
+	// Max and Min are the bound as numbers in the unit of Value; nil where
+	// there is none.
+	Max *float64 `json:"max,omitempty"`
+	Min *float64 `json:"min,omitempty"`
+	// Unit is that of Value, Max and Min: "%", "s" for seconds, or a word of
+	// the user's; empty where there is none.
+	Unit string `json:"unit,omitempty"`
 	// Samples is how many requests or points the value rests on; nil where
 	// that is not known.
 	Samples *float64 `json:"samples,omitempty"`

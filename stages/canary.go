@@ -294,7 +294,7 @@ func (r *canaryRun) pause(ctx context.Context, step int, d time.Duration) error 
 		if left <= 0 {
 			return nil
 		}
-		r.scope.Progress("pause of %s at %s", d, percent(r.weight))
+		r.scope.Waiting(left, "pause of %s at %s", source.FormatDuration(d), percent(r.weight))
 		return r.scope.Sleep(ctx, left)
 	})
 }

@@ -3,8 +3,10 @@ package stages
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/headgate-dev/headgate/pipeline"
+	"github.com/headgate-dev/headgate/pipeline/source"
 )
 
 // Finish gives the release to the user's Deployment while the canary carries
@@ -104,7 +106,7 @@ func (r *canaryRun) drain(ctx context.Context, track string) error {
 	if left <= 0 {
 		return nil
 	}
-	r.scope.Progress("%s drains for %s", track, left)
+	r.scope.Waiting(left, "%s drains for %s", track, source.FormatDuration(left.Round(100*time.Millisecond)))
 	return r.scope.Sleep(ctx, left)
 }
 

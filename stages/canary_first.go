@@ -8,6 +8,7 @@ import (
 
 	"github.com/headgate-dev/headgate/gates"
 	"github.com/headgate-dev/headgate/pipeline"
+	"github.com/headgate-dev/headgate/pipeline/source"
 )
 
 // firstDeployment applies the manifests where there is no stable track yet:
@@ -55,7 +56,7 @@ func (c *CanaryStage) proveFirst(ctx context.Context, s *pipeline.Scope, release
 	}
 	err = watch.beside(ctx, func(ctx context.Context) error {
 		if left := c.pauses() - s.Now().Sub(since); left > 0 {
-			s.Progress("first deployment is judged for %s", left)
+			s.Waiting(left, "first deployment is judged for %s", source.FormatDuration(left.Round(100*time.Millisecond)))
 			if err := s.Sleep(ctx, left); err != nil {
 				return err
 			}

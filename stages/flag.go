@@ -168,7 +168,7 @@ func (r *flagRun) pause(ctx context.Context, step int, d time.Duration) error {
 	}
 	return r.scope.Step(ctx, name, func(ctx context.Context) error {
 		if left := d - r.scope.Now().Sub(began); left > 0 {
-			r.scope.Progress("pause of %s at %s", d, percent(r.now.Percentage))
+			r.scope.Waiting(left, "pause of %s at %s", source.FormatDuration(d), percent(r.now.Percentage))
 			return r.scope.Sleep(ctx, left)
 		}
 		return nil

@@ -127,7 +127,7 @@ func (p *Parts) judgeFor(ctx context.Context, s *pipeline.Scope, name string, d 
 func (p *Parts) watchFor(ctx context.Context, watch *watching, since time.Time, d time.Duration) error {
 	return watch.beside(ctx, func(ctx context.Context) error {
 		if left := d - watch.scope.Now().Sub(since); left > 0 {
-			watch.scope.Progress("gate %s looks for %s", watch.gate.Name(), left.Round(100*time.Millisecond))
+			watch.scope.Waiting(left, "gate %s looks for %s", watch.gate.Name(), source.FormatDuration(left.Round(100*time.Millisecond)))
 			if err := watch.scope.Sleep(ctx, left); err != nil {
 				return err
 			}

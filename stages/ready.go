@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/headgate-dev/headgate/pipeline"
+	"github.com/headgate-dev/headgate/pipeline/source"
 )
 
 // awaiting is how many pods are waited for, and how long.
@@ -20,14 +21,14 @@ type awaiting struct {
 func (p *Parts) awaitReady(ctx context.Context, s *pipeline.Scope, t Track, a awaiting) error {
 	limited, cancel := context.WithTimeoutCause(ctx, a.limit, &pipeline.TimeoutError{After: a.limit})
 	defer cancel()
-	last := ""
+	last, until := "", s.Now().Add(a.limit)
 	err := p.Platform.AwaitReady(limited, t, a.replicas, func(line string) {
 		last = line
-		s.Progress("%s", line)
+		s.Waiting(until.Sub(s.Now()), "%s", line)
 	})
 	if err != nil && limited.Err() != nil && ctx.Err() == nil && !errors.Is(err, ErrNotReady) {
 		return &NotReadyError{
-			Track: t, Code: "Timeout", Cause: fmt.Sprintf("timed out after %s: %s", a.limit, last),
+			Track: t, Code: "Timeout", Cause: fmt.Sprintf("timed out after %s: %s", source.FormatDuration(a.limit), last),
 			Action: "look at the evidence above, or raise readyTimeout if the pods only need longer",
 		}
 	}

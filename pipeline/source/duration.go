@@ -18,8 +18,21 @@ type Duration struct {
 // IsSet reports whether the file set it, or a default other than 0.
 func (d Duration) IsSet() bool { return d.Pos.IsValid() || d.Value != 0 }
 
-// String returns the duration as Go writes it.
-func (d Duration) String() string { return d.Value.String() }
+// String returns the duration as people write it; see [FormatDuration].
+func (d Duration) String() string { return FormatDuration(d.Value) }
+
+// FormatDuration writes a duration without units that are empty: 10m and 1h,
+// not 10m0s and 1h0m0s.
+func FormatDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
 
 const durationPattern = `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 
