@@ -13,27 +13,17 @@ import (
 )
 
 // detectRun says which run this is, by what the CI tells, or, on a laptop, by
-// the time and what git says of the folder dir.
+// the time and what git says of the folder dir. HEADGATE_COMMIT and the like
+// are stronger than both: they are for a CI that is not known here.
 func (a *app) detectRun(ctx context.Context, dir string) pipeline.Info {
 	env := a.Getenv
-	var info pipeline.Info
-	switch {
-	case env("GITHUB_ACTIONS") == "true":
-		info = pipeline.Info{
-			ID: join(".", env("GITHUB_RUN_ID"), env("GITHUB_RUN_ATTEMPT")), Number: env("GITHUB_RUN_NUMBER"),
-			Commit: env("GITHUB_SHA"), Branch: first(env("GITHUB_HEAD_REF"), env("GITHUB_REF_NAME")),
-			URL: githubURL(env),
-		}
-	case env("GITLAB_CI") == "true":
-		info = pipeline.Info{
-			ID: env("CI_JOB_ID"), Number: env("CI_PIPELINE_IID"),
-			Commit: env("CI_COMMIT_SHA"), Branch: env("CI_COMMIT_REF_NAME"), URL: env("CI_JOB_URL"),
-		}
-	case env("JENKINS_URL") != "" || env("BUILD_TAG") != "" && env("BUILD_URL") != "":
-		info = pipeline.Info{
-			ID: first(env("BUILD_TAG"), env("BUILD_ID")), Number: env("BUILD_NUMBER"),
-			Commit: env("GIT_COMMIT"), Branch: first(env("BRANCH_NAME"), strings.TrimPrefix(env("GIT_BRANCH"), "origin/")), URL: env("BUILD_URL"),
-		}
+	var found pipeline.Info
+	if c := a.ci(); c.run != nil {
+		found = c.run(env)
+	}
+	info := pipeline.Info{
+		ID: found.ID, Number: first(env("HEADGATE_RUN_NUMBER"), found.Number), Commit: first(env("HEADGATE_COMMIT"), found.Commit),
+		Branch: first(env("HEADGATE_BRANCH"), found.Branch), URL: first(env("HEADGATE_RUN_URL"), found.URL),
 	}
 	if info.ID == "" {
 		info.ID = "local-" + time.Now().UTC().Format("20060102-150405") + "-" + strings.ToLower(rand.Text()[:6])
@@ -47,15 +37,24 @@ func (a *app) detectRun(ctx context.Context, dir string) pipeline.Info {
 	return info
 }
 
-func githubURL(env func(string) string) string {
-	if env("GITHUB_SERVER_URL") == "" || env("GITHUB_REPOSITORY") == "" || env("GITHUB_RUN_ID") == "" {
-		return ""
+// ci returns the CI that this process runs in; the zero value is none that is
+// known.
+func (a *app) ci() ci {
+	for _, c := range knownCI() {
+		if c.here(a.Getenv) {
+			return c
+		}
 	}
-	url := env("GITHUB_SERVER_URL") + "/" + env("GITHUB_REPOSITORY") + "/actions/runs/" + env("GITHUB_RUN_ID")
-	if attempt := env("GITHUB_RUN_ATTEMPT"); attempt != "" {
-		url += "/attempts/" + attempt
+	return ci{}
+}
+
+// checkout returns the folder that the CI checked the repository out to, "" where
+// it does not say.
+func (a *app) checkout() string {
+	if c := a.ci(); c.folder != "" {
+		return a.Getenv(c.folder)
 	}
-	return url
+	return ""
 }
 
 // gitTime bounds a question to git, which is asked for convenience only.
@@ -99,7 +98,7 @@ func join(by string, values ...string) string {
 // fileInRepository returns the path of a file as annotations need it:
 // relative to the repository's root where the CI says which that is.
 func (a *app) fileInRepository(file string) string {
-	root := first(a.Getenv("GITHUB_WORKSPACE"), a.Getenv("CI_PROJECT_DIR"), a.Getenv("WORKSPACE"))
+	root := a.checkout()
 	if root == "" {
 		return file
 	}

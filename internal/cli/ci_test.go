@@ -32,6 +32,29 @@ func TestTheCITellsWhichRunItIs(t *testing.T) {
 		{"Jenkins", map[string]string{
 			"JENKINS_URL": "https://ci.example", "BUILD_TAG": "jenkins-shop-12", "BUILD_NUMBER": "12", "GIT_COMMIT": "c0ffee", "GIT_BRANCH": "origin/main", "BUILD_URL": "https://ci.example/job/shop/12/",
 		}, pipeline.Info{ID: "jenkins-shop-12", Number: "12", Commit: "c0ffee", Branch: "main", URL: "https://ci.example/job/shop/12/"}},
+		{"Jenkins, pull request, no URL of the controller", map[string]string{
+			"BUILD_TAG": "jenkins-shop-PR-7-3", "BUILD_NUMBER": "3", "GIT_COMMIT": "c0ffee", "BRANCH_NAME": "PR-7", "CHANGE_BRANCH": "fix",
+		}, pipeline.Info{ID: "jenkins-shop-PR-7-3", Number: "3", Commit: "c0ffee", Branch: "fix"}},
+		{"Buildkite", map[string]string{
+			"BUILDKITE": "true", "BUILDKITE_JOB_ID": "01-ab", "BUILDKITE_BUILD_NUMBER": "5", "BUILDKITE_COMMIT": "c0ffee", "BUILDKITE_BRANCH": "main", "BUILDKITE_BUILD_URL": "https://b.example/5",
+		}, pipeline.Info{ID: "01-ab", Number: "5", Commit: "c0ffee", Branch: "main", URL: "https://b.example/5"}},
+		{"CircleCI", map[string]string{
+			"CIRCLECI": "true", "CIRCLE_WORKFLOW_JOB_ID": "77-cd", "CIRCLE_BUILD_NUM": "6", "CIRCLE_SHA1": "c0ffee", "CIRCLE_BRANCH": "main", "CIRCLE_BUILD_URL": "https://c.example/6",
+		}, pipeline.Info{ID: "77-cd", Number: "6", Commit: "c0ffee", Branch: "main", URL: "https://c.example/6"}},
+		{"Azure Pipelines", map[string]string{
+			"TF_BUILD": "True", "BUILD_BUILDID": "900", "SYSTEM_JOBATTEMPT": "2", "BUILD_SOURCEVERSION": "c0ffee", "BUILD_SOURCEBRANCH": "refs/heads/main",
+			"SYSTEM_TEAMFOUNDATIONCOLLECTIONURI": "https://a.example/acme/", "SYSTEM_TEAMPROJECT": "shop",
+		}, pipeline.Info{ID: "900.2", Number: "900", Commit: "c0ffee", Branch: "main", URL: "https://a.example/acme/shop/_build/results?buildId=900"}},
+		{"Woodpecker", map[string]string{
+			"CI": "woodpecker", "CI_REPO": "acme/shop", "CI_PIPELINE_NUMBER": "8", "CI_WORKFLOW_NAME": "deploy", "CI_COMMIT_SHA": "c0ffee", "CI_COMMIT_BRANCH": "main", "CI_PIPELINE_URL": "https://w.example/8",
+		}, pipeline.Info{ID: "acme/shop-8-deploy", Number: "8", Commit: "c0ffee", Branch: "main", URL: "https://w.example/8"}},
+		{"Bitbucket", map[string]string{
+			"BITBUCKET_BUILD_NUMBER": "9", "BITBUCKET_STEP_UUID": "{ab}", "BITBUCKET_COMMIT": "c0ffee", "BITBUCKET_BRANCH": "main", "BITBUCKET_GIT_HTTP_ORIGIN": "https://b.example/acme/shop",
+		}, pipeline.Info{ID: "9-{ab}", Number: "9", Commit: "c0ffee", Branch: "main", URL: "https://b.example/acme/shop/pipelines/results/9"}},
+		{"what is said is stronger than what is found", map[string]string{
+			"GITLAB_CI": "true", "CI_JOB_ID": "991", "CI_COMMIT_SHA": "c0ffee",
+			"HEADGATE_COMMIT": "decaf0", "HEADGATE_BRANCH": "main", "HEADGATE_RUN_NUMBER": "3", "HEADGATE_RUN_URL": "https://x.example/3",
+		}, pipeline.Info{ID: "991", Number: "3", Commit: "decaf0", Branch: "main", URL: "https://x.example/3"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, cli.DetectRun(tc.env, t.TempDir())); diff != "" {
@@ -69,13 +92,17 @@ func TestOnALaptopGitTellsTheCommit(t *testing.T) {
 
 func TestFileInRepository(t *testing.T) {
 	dir := t.TempDir()
-	env := map[string]string{"GITHUB_WORKSPACE": dir}
-	for _, tc := range []struct{ file, want string }{
-		{filepath.Join(dir, "deploy", "headgate.yaml"), "deploy/headgate.yaml"},
-		{"/elsewhere/headgate.yaml", "/elsewhere/headgate.yaml"},
+	inside := filepath.Join(dir, "deploy", "headgate.yaml")
+	for _, tc := range []struct{ here, folder, file, want string }{
+		{"GITHUB_ACTIONS", "GITHUB_WORKSPACE", inside, "deploy/headgate.yaml"},
+		{"GITHUB_ACTIONS", "GITHUB_WORKSPACE", "/elsewhere/headgate.yaml", "/elsewhere/headgate.yaml"},
+		{"GITLAB_CI", "CI_PROJECT_DIR", inside, "deploy/headgate.yaml"},
+		{"JENKINS_URL", "WORKSPACE", inside, "deploy/headgate.yaml"},
+		{"NONE", "WORKSPACE", inside, inside}, // on a laptop it is somebody's own variable
 	} {
+		env := map[string]string{tc.here: "true", tc.folder: dir}
 		if got := cli.FileInRepository(env, tc.file); got != tc.want {
-			t.Errorf("FileInRepository(%q) = %q, want %q", tc.file, got, tc.want)
+			t.Errorf("FileInRepository(%q, %q) = %q, want %q", env, tc.file, got, tc.want)
 		}
 	}
 }

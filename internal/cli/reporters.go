@@ -17,9 +17,12 @@ import (
 // heartbeat is the longest silence of a log.
 const heartbeat = 30 * time.Second
 
-// formats are the kinds of reports. All but plain and github can be written
-// into a file beside the log.
-var formats = []string{"plain", "github", "json", "markdown"}
+// formats are the kinds of reports: those that are a log, and those that are
+// written beside it.
+var formats = []string{"plain", "github", "gitlab", "json", "markdown", "junit", "dotenv"}
+
+// isLog reports whether people follow a run by reports of this format.
+func isLog(format string) bool { return slices.Contains([]string{"plain", "github", "gitlab"}, format) }
 
 // reportOptions say who is told about a run.
 type reportOptions struct {
@@ -29,7 +32,7 @@ type reportOptions struct {
 
 func (o *reportOptions) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.reports, "report", nil,
-		"write a report, as `FORMAT[=PATH]`: plain, github, json (one event a line) or markdown; without PATH, or with -, to stdout; can be repeated; default github in GitHub Actions, else plain")
+		"write a report, as `FORMAT[=PATH]`: plain, github, gitlab, json (one event a line), markdown, junit or dotenv; without PATH, or with -, to stdout; can be repeated; default github in GitHub Actions, gitlab in GitLab, else plain")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show at every look of a gate what its checks found and asked")
 }
 
@@ -38,7 +41,9 @@ type target struct{ format, path string }
 
 func (t target) stdout() bool { return t.path == "" || t.path == "-" }
 
-func (o *reportOptions) targets(github bool) ([]target, error) {
+// targets are the reports asked for, and the log in the format that is usual
+// here where none is asked for.
+func (o *reportOptions) targets(usual string) ([]target, error) {
 	var all []target
 	for _, r := range o.reports {
 		format, path, named := strings.Cut(r, "=")
@@ -59,13 +64,11 @@ func (o *reportOptions) targets(github bool) ([]target, error) {
 	if stdout > 1 {
 		return nil, usagef("give the others a path, such as --report json=run.jsonl", "more than one report goes to stdout")
 	}
-	text := slices.ContainsFunc(all, func(t target) bool { return t.format == "plain" || t.format == "github" })
+	text := slices.ContainsFunc(all, func(t target) bool { return isLog(t.format) })
 	switch {
 	case text:
-	case github && stdout == 0:
-		all = append(all, target{format: "github"})
 	case stdout == 0:
-		all = append(all, target{format: "plain"})
+		all = append(all, target{format: usual})
 	default: // stdout is a machine's; people read the other stream
 		all = append(all, target{format: "plain", path: "stderr"})
 	}
@@ -89,7 +92,7 @@ type reported struct {
 
 // reporters opens what o asks for.
 func (a *app) reporters(o reportOptions, of reported) (*reporters, error) {
-	targets, err := o.targets(a.Getenv("GITHUB_ACTIONS") == "true")
+	targets, err := o.targets(first(a.ci().format, "plain"))
 	if err != nil {
 		return nil, err
 	}
@@ -147,8 +150,14 @@ func (a *app) addReporter(all *reporters, t target, o report.Options) error {
 		r = report.NewJSONLines(o.Out)
 	case "github":
 		r = report.NewGitHub(report.GitHubOptions{Options: o, Getenv: a.Getenv})
+	case "gitlab":
+		r = report.NewGitLab(o)
 	case "markdown":
 		r = report.NewSummary(o)
+	case "junit":
+		r = report.NewJUnit(o)
+	case "dotenv":
+		r = report.NewDotenv(o)
 	default:
 		r = report.NewPlain(o)
 	}

@@ -6,7 +6,11 @@
 //
 //   - [Plain]: lines with the time since the beginning, and a heartbeat;
 //   - [JSONLines]: one event on each line;
-//   - [GitHub]: groups, annotations on the pipeline file, job summary, outputs.
+//   - [Summary]: one page of Markdown;
+//   - [GitHub]: groups, annotations on the pipeline file, job summary, outputs;
+//   - [GitLab]: sections of a job's log;
+//   - [JUnit]: stages and checks as test cases, for GitLab, Jenkins and others;
+//   - [Dotenv]: outputs as variables for later jobs.
 //
 // A reporter cannot stop a run. What goes wrong in one is kept and returned
 // by its Close. Events reach reporters through [Redacted], and what they write

@@ -81,15 +81,13 @@ func (r *GitHub) Handle(e pipeline.Event) {
 	} else {
 		r.resume()
 	}
-	switch e.Type {
-	case pipeline.StageStarted:
+	switch {
+	case e.Type == pipeline.StageStarted:
 		r.open(e.Stage)
-	case pipeline.StagePassed, pipeline.StageFailed, pipeline.StageSkipped, pipeline.RunEnded,
-		pipeline.RollingBack, pipeline.RolledBack, pipeline.Committed, pipeline.Interrupted:
-		r.closeGroup()
-	case pipeline.EvidenceFound:
+	case e.Type == pipeline.EvidenceFound:
 		r.open("evidence: " + e.Stage)
-	default: // belongs where it comes
+	case endsGroup(e.Type):
+		r.closeGroup()
 	}
 	r.p.lines(e, lines)
 	r.p.where(e)

@@ -53,16 +53,17 @@ func TestRunsAreReported(t *testing.T) {
 	for _, path := range runs(t) {
 		name := strings.TrimSuffix(filepath.Base(path), ".jsonl")
 		t.Run(name, func(t *testing.T) {
-			var plain, gha bytes.Buffer
-			p := report.NewPlain(report.Options{Out: &plain, Locate: locate})
-			replay(t, path, p)
-			if err := p.Close(); err != nil {
-				t.Error(err)
+			for suffix, make := range views() {
+				var out bytes.Buffer
+				r := make(report.Options{Out: &out, Locate: locate, Run: pipeline.Info{ID: "8412.1", Pipeline: "user-service"}})
+				replay(t, path, r)
+				if err := r.Close(); err != nil {
+					t.Errorf("%s: %v", suffix, err)
+				}
+				golden.Equal(t, name+suffix, out.Bytes())
 			}
-			golden.Equal(t, name+".plain", plain.Bytes())
-
-			dir := t.TempDir()
-			env := map[string]string{"GITHUB_STEP_SUMMARY": filepath.Join(dir, "summary"), "GITHUB_OUTPUT": filepath.Join(dir, "output")}
+			env := map[string]string{"GITHUB_STEP_SUMMARY": filepath.Join(t.TempDir(), "summary"), "GITHUB_OUTPUT": filepath.Join(t.TempDir(), "output")}
+			var gha bytes.Buffer
 			tokens := 0
 			g := report.NewGitHub(report.GitHubOptions{
 				Options: report.Options{Out: &gha, Locate: locate, Run: pipeline.Info{ID: "8412.1", Pipeline: "user-service"}},
@@ -77,6 +78,18 @@ func TestRunsAreReported(t *testing.T) {
 			golden.Equal(t, name+".summary.md", read(t, env["GITHUB_STEP_SUMMARY"]))
 			golden.Equal(t, name+".output", read(t, env["GITHUB_OUTPUT"]))
 		})
+	}
+}
+
+// views are the reporters that need nothing but options, by the ends of their
+// goldens. A recorded run is its own golden for JSON lines.
+func views() map[string]func(report.Options) report.Reporter {
+	return map[string]func(report.Options) report.Reporter{
+		".plain":     func(o report.Options) report.Reporter { return report.NewPlain(o) },
+		".gitlab":    func(o report.Options) report.Reporter { return report.NewGitLab(o) },
+		".junit.xml": func(o report.Options) report.Reporter { return report.NewJUnit(o) },
+		".dotenv":    func(o report.Options) report.Reporter { return report.NewDotenv(o) },
+		".jsonl":     func(o report.Options) report.Reporter { return report.NewJSONLines(o.Out) },
 	}
 }
 

@@ -159,6 +159,9 @@ func (a *account) writeTraffic(b *strings.Builder) {
 		t.row(offset(s.at), md(s.stage), md(s.route), md(s.track), w)
 	}
 	t.end()
+	for _, c := range a.charts() {
+		b.WriteString(fenced("text", c) + "\n")
+	}
 }
 
 func (a *account) writeGates(b *strings.Builder) {
