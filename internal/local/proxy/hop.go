@@ -1,0 +1,129 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+)
+
+var errNoPod = errors.New("no pod is ready")
+
+// hop sends requests to pods. What could not be sent at all goes to another
+// pod of the track.
+type hop struct{ s *Server }
+
+// RoundTrip sends a request to a ready pod.
+func (h hop) RoundTrip(r *http.Request) (*http.Response, error) {
+	f := r.Context().Value(flightKey{}).(*flight)
+	if r.Body != nil {
+		f.body = &body{ReadCloser: r.Body}
+	}
+	var tried []*endpoint
+	last := errNoPod
+	for {
+		e := h.s.board(f, tried)
+		if e == nil {
+			return nil, last
+		}
+		res, err, unsent := f.send(e, r)
+		if err == nil || !unsent || r.Context().Err() != nil {
+			return res, err
+		}
+		last, tried = err, append(tried, e)
+		f.again++
+	}
+}
+
+// send tries one pod. With an error it says whether nothing at all was sent.
+func (f *flight) send(e *endpoint, r *http.Request) (res *http.Response, err error, unsent bool) { //nolint:revive,staticcheck // the third explains the second
+	var on *conn
+	var before int64
+	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+		if on, _ = i.Conn.(*conn); on != nil {
+			before = on.begun.Load()
+		}
+	}})
+	out := r.WithContext(ctx)
+	u := *r.URL
+	u.Host = e.address
+	out.URL = &u
+	if f.body != nil {
+		out.Body = f.body
+	}
+	if f.two {
+		res, err = e.two.RoundTrip(out)
+		return res, err, isDial(err) && !f.body.touched()
+	}
+	if out.Body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions) {
+		// A request without a body would be sent again by the transport after
+		// a kept connection broke, though the pod may have worked on it. With
+		// a body that turns out to be empty it looks the same to the pod.
+		out.Body = nothing{}
+	}
+	res, err = e.one.RoundTrip(out)
+	if err == nil || f.body.touched() {
+		return res, err, false
+	}
+	return nil, err, isDial(err) || on != nil && on.seal() == before
+}
+
+// nothing is a body that is at its end.
+type nothing struct{}
+
+func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
+func (nothing) Close() error             { return nil }
+
+// body is a client's body, which is still whole when a pod could not be
+// reached: it does not let the transport close it. The server does that.
+type body struct {
+	io.ReadCloser
+	read, broken atomic.Bool
+}
+
+// Read notes that the body is not whole any more.
+func (b *body) Read(p []byte) (int, error) {
+	b.read.Store(true)
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.broken.Store(true)
+	}
+	return n, err
+}
+
+// Close does nothing.
+func (b *body) Close() error { return nil }
+
+func (b *body) touched() bool { return b != nil && b.read.Load() }
+
+// failed reports whether the client did not send all of it.
+func (b *body) failed() bool { return b != nil && b.broken.Load() }
+
+// conn is a connection to a pod that knows whether anything was written.
+type conn struct {
+	net.Conn
+	begun  atomic.Int64 // writes that may have reached the pod
+	sealed atomic.Bool
+}
+
+// Write counts first, so that what is on its way is never taken for unsent.
+func (c *conn) Write(p []byte) (int, error) {
+	c.begun.Add(1)
+	if c.sealed.Load() {
+		c.begun.Add(-1)
+		return 0, net.ErrClosed
+	}
+	n, err := c.Conn.Write(p)
+	if n == 0 && err != nil {
+		c.begun.Add(-1)
+	}
+	return n, err
+}
+
+// seal lets nothing more be written and returns how many writes there were.
+func (c *conn) seal() int64 {
+	c.sealed.Store(true)
+	return c.begun.Load()
+}
