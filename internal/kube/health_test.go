@@ -12,6 +12,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/headgate-dev/headgate/internal/golden"
 )
@@ -145,7 +147,7 @@ func TestEndpointsDecide(t *testing.T) {
 	yes, no := true, false
 	base := func() observed {
 		o := readRecorded(t, "testdata/health/never-ready.json")
-		o.deployment.Status.ReadyReplicas, o.deployment.Status.AvailableReplicas = 1, 1
+		o.pods[0].Status.Conditions = append(o.pods[0].Status.Conditions[:0:0], corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue})
 		return o
 	}
 	pod := base().pods[0]
@@ -176,7 +178,19 @@ func TestEndpointsDecide(t *testing.T) {
 			o.slices[0].Endpoints = []discoveryv1.Endpoint{endpoint("", &yes)}
 		}, false},
 		{"an old pod is still running", func(o *observed) {
-			o.deployment.Status.Replicas = 2
+			older(o, "old")
+			o.slices[0].Endpoints = []discoveryv1.Endpoint{endpoint("", &yes)}
+		}, false},
+		{"an old pod is on its way out", func(o *observed) {
+			older(o, "old").DeletionTimestamp = &metav1.Time{}
+			o.slices[0].Endpoints = []discoveryv1.Endpoint{endpoint("", &yes)}
+		}, true},
+		{"an old pod is on its way out and in the endpoints", func(o *observed) {
+			older(o, "other").DeletionTimestamp = &metav1.Time{}
+			o.slices[0].Endpoints = []discoveryv1.Endpoint{endpoint("", &yes), endpoint("x", &yes)}
+		}, false},
+		{"not available for long enough", func(o *observed) {
+			o.deployment.Spec.MinReadySeconds = 5
 			o.slices[0].Endpoints = []discoveryv1.Endpoint{endpoint("", &yes)}
 		}, false},
 	}
@@ -187,6 +201,14 @@ func TestEndpointsDecide(t *testing.T) {
 			t.Errorf("%s: ready = %v (%s), want %v", c.name, pr.ready, pr.line, c.ready)
 		}
 	}
+}
+
+// older gives the Deployment a pod of an earlier template.
+func older(o *observed, uid types.UID) *corev1.Pod {
+	set := appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{UID: "set of before", OwnerReferences: []metav1.OwnerReference{{UID: o.deployment.UID}}}}
+	o.sets = append(o.sets, set)
+	o.pods = append(o.pods, corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid, OwnerReferences: []metav1.OwnerReference{{UID: set.UID}}}})
+	return &o.pods[len(o.pods)-1]
 }
 
 func TestProbeBudget(t *testing.T) {

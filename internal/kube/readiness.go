@@ -82,28 +82,38 @@ func (o observed) readiness(wanted int) progress {
 	if d.Status.ObservedGeneration < d.Generation {
 		return progress{line: "waiting for the Deployment controller"}
 	}
-	fresh, _ := o.newPods()
+	fresh, old := o.newPods()
 	score := 0
 	for _, p := range fresh {
 		score += milestone(p)
 	}
-	st := d.Status
-	counts := []struct {
-		n    int32
+	// The pods are asked, not the Deployment's status, which two controllers
+	// write one after the other.
+	made, ready := len(fresh), 0
+	for _, p := range fresh {
+		if conditionTrue(p, corev1.PodReady) {
+			ready++
+		}
+	}
+	available := ready
+	if d.Spec.MinReadySeconds > 0 {
+		available = min(ready, int(d.Status.AvailableReplicas))
+	}
+	for _, c := range []struct {
+		n    int
 		line string
 	}{
-		{st.UpdatedReplicas, "%d of %d pods made"},
-		{st.ReadyReplicas, "%d of %d pods ready"},
-		{st.AvailableReplicas, "%d of %d pods available" + minReady(d)},
-	}
-	for _, c := range counts {
-		if int(c.n) < wanted {
+		{made, "%d of %d pods made"},
+		{ready, "%d of %d pods ready"},
+		{available, "%d of %d pods available" + minReady(d)},
+	} {
+		if c.n < wanted {
 			return progress{line: fmt.Sprintf(c.line, c.n, wanted), score: score}
 		}
 		score += wanted
 	}
-	if int(st.Replicas) != wanted || int(st.UpdatedReplicas) != wanted || int(st.ReadyReplicas) != wanted {
-		return progress{line: fmt.Sprintf("%d pods too many still running", max(int(st.Replicas)-wanted, 0)), score: score}
+	if over := made - wanted + remaining(old); over > 0 {
+		return progress{line: fmt.Sprintf("%d pods too many still running", over), score: score}
 	}
 	for _, svc := range o.services {
 		if line := o.endpoints(svc, wanted); line != "" {
@@ -112,6 +122,17 @@ func (o observed) readiness(wanted int) progress {
 		score++
 	}
 	return progress{ready: true, line: fmt.Sprintf("%d of %d pods ready", wanted, wanted), score: score}
+}
+
+// remaining counts the pods that nobody has told to end.
+func remaining(ps []corev1.Pod) int {
+	n := 0
+	for _, p := range ps {
+		if p.DeletionTimestamp == nil {
+			n++
+		}
+	}
+	return n
 }
 
 func minReady(d *appsv1.Deployment) string {

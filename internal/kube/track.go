@@ -216,7 +216,7 @@ func (p *Platform) writeOnce(ctx context.Context, k mapped, u *unstructured.Unst
 		if how.DryRun {
 			return u, nil
 		}
-		if err := p.away(ctx, k, now); err != nil {
+		if err := p.free(ctx, k, now); err != nil {
 			return nil, err
 		}
 		return p.c.Create(ctx, k.gvr, u, how)

@@ -239,8 +239,16 @@ func TestConfigOfTheReleaseComesAndGoesWithTheCanary(t *testing.T) {
 	if err := p.RemoveTrack(t.Context(), canary, false); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.Names(); !slices.Equal(got, before) {
-		t.Errorf("left over: %v, had %v", got, before)
+	soon(t, s, before)
+}
+
+// soon waits until only the objects of those names are left.
+func soon(t *testing.T, s *kubetest.Server, want []string) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !slices.Equal(s.Names(), want); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("left over: %v, want %v", s.Names(), want)
+		}
 	}
 }
 
@@ -301,9 +309,7 @@ func TestDeathInTheMiddleLeavesNothingBehind(t *testing.T) {
 		if err := p.RemoveTrack(t.Context(), canary, false); err != nil {
 			t.Fatal(err)
 		}
-		if got := s.Names(); !slices.Equal(got, before) {
-			t.Errorf("after %d writes, left over: %v, had %v", stop, got, before)
-		}
+		soon(t, s, before)
 	}
 }
 
