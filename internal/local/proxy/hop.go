@@ -28,17 +28,27 @@ func (h hop) RoundTrip(r *http.Request) (*http.Response, error) {
 		if e == nil {
 			return nil, last
 		}
-		res, err, unsent := f.send(e, r)
-		if err == nil || !unsent || r.Context().Err() != nil {
+		res, err := f.send(e, r)
+		u, ok := err.(*unsentError) //nolint:errorlint // made by send, never wrapped
+		if !ok {
 			return res, err
 		}
-		last, tried = err, append(tried, e)
+		last, tried = u.err, append(tried, e)
+		if r.Context().Err() != nil {
+			return nil, last
+		}
 		f.again++
 	}
 }
 
-// send tries one pod. With an error it says whether nothing at all was sent.
-func (f *flight) send(e *endpoint, r *http.Request) (res *http.Response, err error, unsent bool) { //nolint:revive,staticcheck // the third explains the second
+// unsentError reports a request of which the pod has got nothing, and whose
+// body is whole.
+type unsentError struct{ err error }
+
+func (e *unsentError) Error() string { return e.err.Error() }
+
+// send tries one pod.
+func (f *flight) send(e *endpoint, r *http.Request) (*http.Response, error) {
 	var on *conn
 	var before int64
 	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
@@ -54,20 +64,27 @@ func (f *flight) send(e *endpoint, r *http.Request) (res *http.Response, err err
 		out.Body = f.body
 	}
 	if f.two {
-		res, err = e.two.RoundTrip(out)
-		return res, err, isDial(err) && !f.body.touched()
+		res, err := e.two.RoundTrip(out)
+		if err != nil && isDial(err) && !f.body.touched() {
+			err = &unsentError{err}
+		}
+		return res, err
 	}
-	if out.Body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions) {
+	if out.Body == nil && lacksBody(r.Method) {
 		// A request without a body would be sent again by the transport after
 		// a kept connection broke, though the pod may have worked on it. With
 		// a body that turns out to be empty it looks the same to the pod.
 		out.Body = nothing{}
 	}
-	res, err = e.one.RoundTrip(out)
-	if err == nil || f.body.touched() {
-		return res, err, false
+	res, err := e.one.RoundTrip(out)
+	if err != nil && !f.body.touched() && (isDial(err) || on != nil && on.seal() == before) {
+		err = &unsentError{err}
 	}
-	return nil, err, isDial(err) || on != nil && on.seal() == before
+	return res, err
+}
+
+func lacksBody(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
 // nothing is a body that is at its end.

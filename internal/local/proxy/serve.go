@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -116,7 +117,7 @@ func (s *Server) board(f *flight, tried []*endpoint) *endpoint {
 	t := f.track
 	for i := range t.endpoints {
 		n := (t.turn + i) % len(t.endpoints)
-		if e := t.endpoints[n]; !contains(tried, e) {
+		if e := t.endpoints[n]; !slices.Contains(tried, e) {
 			t.turn = n + 1
 			f.at = e
 			e.open++
@@ -146,15 +147,6 @@ func (s *Server) alight(f *flight) {
 func (s *Server) wake() {
 	close(s.idle)
 	s.idle = make(chan struct{})
-}
-
-func contains(all []*endpoint, e *endpoint) bool {
-	for _, x := range all {
-		if x == e {
-			return true
-		}
-	}
-	return false
 }
 
 // reverse is the part that passes on what one side says to the other.
