@@ -1,0 +1,151 @@
+package local
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/headgate-dev/headgate/stages"
+)
+
+// trackLabel is the label by which a canary's pods say which track they are.
+const trackLabel = "headgate.dev/track"
+
+// maxName is the longest name of a Deployment.
+const maxName = 63
+
+func labelSet(m map[string]string) labels.Set { return labels.Set(m) }
+
+// trackName is the name of a track's Deployment.
+func trackName(t stages.Track) string {
+	if t.Name == stages.Stable {
+		return t.Workload.Name
+	}
+	const suffix = "-canary"
+	name := t.Workload.Name
+	if len(name)+len(suffix) <= maxName {
+		return name + suffix
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name))
+	sum := fmt.Sprintf("-%08x", h.Sum32())
+	return strings.TrimRight(name[:maxName-len(suffix)-len(sum)], "-.") + sum + suffix
+}
+
+// canaryOf makes the canary's Deployment from the one with the release: other
+// pods, told apart by one label so that no Service of stable's selects them.
+func canaryOf(base *appsv1.Deployment, t stages.Track, replicas int) *appsv1.Deployment {
+	d := base.DeepCopy()
+	d.Name = trackName(t)
+	d.Spec.Replicas = new32(replicas)
+	d.Spec.Paused = false
+	key := markKey(base)
+	d.Spec.Template.Labels = maps.Clone(d.Spec.Template.Labels)
+	if d.Spec.Template.Labels == nil {
+		d.Spec.Template.Labels = map[string]string{}
+	}
+	if key != "" {
+		d.Spec.Template.Labels[key] += "-canary"
+	}
+	d.Spec.Template.Labels[trackLabel] = t.Name
+	d.Spec.Selector = &metav1.LabelSelector{MatchLabels: d.Spec.Template.Labels}
+	return d
+}
+
+// markKey is the label that names the application: one of those that people
+// use for it, else the first that the selector has.
+func markKey(d *appsv1.Deployment) string {
+	preferred := []string{"app", "app.kubernetes.io/name", "k8s-app", "name", "app.kubernetes.io/instance", "app.kubernetes.io/component"}
+	rank := func(k string) int {
+		if i := slices.Index(preferred, k); i >= 0 {
+			return i
+		}
+		return len(preferred)
+	}
+	keys := slices.SortedFunc(maps.Keys(d.Spec.Selector.MatchLabels), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+	})
+	if len(keys) == 0 {
+		return ""
+	}
+	return keys[0]
+}
+
+func new32(n int) *int32 {
+	v := int32(n) //nolint:gosec // a number of pods
+	return &v
+}
+
+// released is the Deployment that a release makes of what is live, either of
+// which may be missing. Selector and size stay live's.
+func released(live *appsv1.Deployment, from manifestSet, t stages.Track, r stages.Release) (*appsv1.Deployment, error) {
+	manifest, given := from.deployment(t.Workload.Namespace, t.Workload.Name)
+	if len(r.Manifests) > 0 && !given {
+		return nil, fmt.Errorf("read manifests: they hold no Deployment named %s in namespace %s", t.Workload.Name, t.Workload.Namespace)
+	}
+	var d *appsv1.Deployment
+	switch {
+	case live == nil && !given:
+		return nil, errNothingLive
+	case live == nil:
+		d = manifest.DeepCopy()
+	case !given:
+		d = live.DeepCopy()
+	default:
+		d = manifest.DeepCopy()
+		d.Spec.Replicas, d.Spec.Selector = live.Spec.Replicas, live.Spec.Selector
+	}
+	return d, setImage(d, r)
+}
+
+// setImage gives the release's image to the container that it is for.
+func setImage(d *appsv1.Deployment, r stages.Release) error {
+	if r.Image == "" {
+		return nil
+	}
+	containers := d.Spec.Template.Spec.Containers
+	i, err := whichContainer(containers, r)
+	if err != nil {
+		return fmt.Errorf("set image of deployment %s: %w", d.Name, err)
+	}
+	containers[i].Image = r.Image
+	return nil
+}
+
+func whichContainer(all []corev1.Container, r stages.Release) (int, error) {
+	var names []string
+	found := -1
+	want, _, _ := splitImage(r.Image)
+	for i, c := range all {
+		names = append(names, c.Name)
+		if r.Container != "" {
+			if c.Name == r.Container {
+				return i, nil
+			}
+			continue
+		}
+		if have, _, _ := splitImage(c.Image); have == want {
+			if found >= 0 {
+				return 0, fmt.Errorf("both %s and %s have an image of %s; say which with container:", names[found], c.Name, want)
+			}
+			found = i
+		}
+	}
+	switch {
+	case r.Container != "":
+		return 0, fmt.Errorf("there is no container %s, only %s", r.Container, strings.Join(names, ", "))
+	case found >= 0:
+		return found, nil
+	case len(all) == 1:
+		return 0, nil
+	}
+	return 0, fmt.Errorf("none of the containers %s has an image of %s; say which with container:", strings.Join(names, ", "), want)
+}

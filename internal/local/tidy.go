@@ -1,0 +1,28 @@
+package local
+
+import "maps"
+
+// keptTags is how many images without a Deployment are kept for later.
+const keptTags = 20
+
+// tidy forgets images that nothing runs and no tag names, with their files.
+func (w *World) tidy() {
+	used := map[string]bool{}
+	for _, d := range w.state.Deployments {
+		for _, c := range d.Object.Spec.Template.Spec.Containers {
+			used[c.Image] = true
+		}
+		for _, c := range d.Object.Spec.Template.Spec.InitContainers {
+			used[c.Image] = true
+		}
+	}
+	if len(w.state.Tags) <= keptTags {
+		for _, ref := range w.state.Tags {
+			used[ref] = true
+		}
+	} else {
+		maps.DeleteFunc(w.state.Tags, func(_, ref string) bool { return !used[ref] })
+	}
+	maps.DeleteFunc(w.state.Images, func(ref string, _ image) bool { return !used[ref] })
+	w.images.sweep(w.state.Images)
+}
