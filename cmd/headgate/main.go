@@ -10,4 +10,7 @@ import (
 // version is set by the linker in a release.
 var version string
 
-func main() { os.Exit(cli.Main(os.Args[1:], cli.Process(version))) }
+func main() {
+	cli.Keep()
+	os.Exit(cli.Main(os.Args[1:], cli.Process(version)))
+}

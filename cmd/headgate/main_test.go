@@ -8,11 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/headgate-dev/headgate/internal/cli"
 	"github.com/headgate-dev/headgate/internal/golden"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 func TestMain(m *testing.M) {
+	cli.Keep() // by its own name, which is no command of a script
 	testscript.Main(m, map[string]func(){"headgate": main})
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/headgate-dev/headgate/internal/kube"
 	"github.com/headgate-dev/headgate/internal/manifests"
 	"github.com/headgate-dev/headgate/internal/proc"
+	"github.com/headgate-dev/headgate/internal/proc/keeper"
 	"github.com/headgate-dev/headgate/internal/prom"
 	"github.com/headgate-dev/headgate/internal/registry"
 	"github.com/headgate-dev/headgate/internal/route"
@@ -23,6 +24,10 @@ import (
 	"github.com/headgate-dev/headgate/pipeline/source"
 	"github.com/headgate-dev/headgate/stages"
 )
+
+// Keep does not return when this process was started to keep a program of the
+// local platform. It is called first thing in main, and in TestMain.
+func Keep() { keeper.Main() }
 
 // wiring joins stages and adapters. It is the only place that knows which
 // adapter goes where, and makes each only for a file that needs it.
