@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Policies for an unfinished earlier run; see [Options].
@@ -216,7 +217,7 @@ func (x *execution) sameWorld(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		same, err := matcher.Matches(ctx, c.record.Thing, c.record.To)
+		same, err := x.matches(ctx, matcher, c)
 		if err != nil {
 			return fmt.Errorf("resume: look at %s: %w", c.record.Thing, err)
 		}
@@ -225,6 +226,24 @@ func (x *execution) sameWorld(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// lookTries is how often a thing is looked at before a resumed run is given up
+// over it: one lost answer must not put a release back.
+const lookTries = 3
+
+func (x *execution) matches(ctx context.Context, m Matcher, c *changeState) (same bool, err error) {
+	for try := range lookTries {
+		if try > 0 {
+			if x.Clock.Sleep(ctx, time.Second) != nil {
+				break
+			}
+		}
+		if same, err = m.Matches(ctx, c.record.Thing, c.record.To); err == nil {
+			return same, nil
+		}
+	}
+	return false, err
 }
 
 // clearAway ends another run's remains, so that this run can begin. A

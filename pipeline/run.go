@@ -113,7 +113,7 @@ func (x *execution) run(ctx context.Context) Result {
 		return x.makeSafe(ctx, "")
 	}
 	if err != nil {
-		return Result{Ending: FailedUnchanged, Reason: err.Error(), Err: err, Hint: hintOf(err)}
+		return x.unread(ctx, err)
 	}
 	defer x.close(0)
 	if result, ended := x.again(earlier); ended {
@@ -132,6 +132,21 @@ func (x *execution) run(ctx context.Context) Result {
 		return result
 	}
 	return x.forward(ctx)
+}
+
+// unread ends a run whose journal cannot be read. Stages are asked all the
+// same, so that somebody who lacks several permissions learns of all at once.
+func (x *execution) unread(ctx context.Context, why error) Result {
+	result := Result{Ending: FailedUnchanged, Reason: why.Error(), Err: why, Hint: hintOf(why)}
+	found, refused := x.preflight(ctx, x.Pipeline.Stages)
+	switch {
+	case ctx.Err() != nil:
+		return x.makeSafe(ctx, "")
+	case refused:
+		result.Reason += "; " + found.Reason
+		result.Findings = found.Findings
+	}
+	return result
 }
 
 // again answers for the very same run, started again after it has ended: it

@@ -213,6 +213,11 @@ func (e *DriftError) Error() string {
 	return s + ": it is " + e.Found + ", where this run left " + e.Want
 }
 
+// Hint says how the two changes are brought together again.
+func (e *DriftError) Hint() string {
+	return "undo that change if it was a mistake, and run headgate recover; else leave it, and start a new run once this one has ended"
+}
+
 // Flag is a feature flag's record, as far as a ramp needs it.
 type Flag struct {
 	Name       string          `json:"name"`
