@@ -27,7 +27,7 @@ func (r *reading) expressions() {
 	for _, u := range r.uses {
 		c.use(u)
 	}
-	r.p.programs = c.programs
+	r.p.programs, r.p.uses = c.programs, r.uses
 }
 
 // names returns what can be named in the file.

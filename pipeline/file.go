@@ -25,6 +25,8 @@ type Pipeline struct {
 	Stages []*Stage
 
 	programs *programs
+	// uses are the places of all expressions.
+	uses []use
 }
 
 // Stage is one entry of the list of stages.
