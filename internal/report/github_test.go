@@ -116,7 +116,7 @@ func everyEvent(stage, text, value string) []pipeline.Event {
 		pipeline.Changing, pipeline.Changed, pipeline.TrafficShifted, pipeline.Judged, pipeline.EvidenceFound, pipeline.Output,
 		pipeline.Warned, pipeline.StepPassed, pipeline.Marked, pipeline.StagePassed, pipeline.StageFailed, pipeline.StageSkipped,
 		pipeline.RollingBack, pipeline.UndoFailed, pipeline.Undone, pipeline.RolledBack, pipeline.Interrupted, pipeline.Committed, pipeline.Finished,
-		pipeline.EventType(text),
+		"of-a-newer-version",
 	} {
 		all = append(all, pipeline.Event{
 			Time: at, Type: t, Stage: stage, Name: text, Message: value + "\n" + text, Reason: value,

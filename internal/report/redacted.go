@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/headgate-dev/headgate/internal/redact"
 	"github.com/headgate-dev/headgate/pipeline"
@@ -21,17 +22,18 @@ type redacted struct {
 // Handle masks a copy of e; the event itself is shared with other sinks.
 func (s redacted) Handle(e pipeline.Event) {
 	mask := s.r.String
-	e.Name, e.Reason, e.Message = mask(e.Name), mask(e.Reason), mask(e.Message)
+	e.Stage, e.Name, e.Track = mask(e.Stage), mask(e.Name), mask(e.Track)
+	e.Reason, e.Message = mask(e.Reason), mask(e.Message)
 	if e.Change != nil {
 		c := *e.Change
-		c.Thing.Name, c.Key = mask(c.Thing.Name), mask(c.Key)
+		c.Thing.Kind, c.Thing.Name, c.Key = mask(c.Thing.Kind), mask(c.Thing.Name), mask(c.Key)
 		c.Was, c.To = s.raw(c.Was), s.raw(c.To)
 		e.Change = &c
 	}
 	if e.Outputs != nil {
 		outputs := make(map[string]string, len(e.Outputs))
 		for k, v := range e.Outputs {
-			outputs[k] = mask(v)
+			outputs[mask(k)] = mask(v)
 		}
 		e.Outputs = outputs
 	}
@@ -40,22 +42,29 @@ func (s redacted) Handle(e pipeline.Event) {
 	}
 	if e.Run != nil {
 		run := *e.Run
-		run.Branch, run.URL = mask(run.Branch), mask(run.URL)
+		run.ID, run.Pipeline, run.Number = mask(run.ID), mask(run.Pipeline), mask(run.Number)
+		run.Commit, run.Branch, run.URL = mask(run.Commit), mask(run.Branch), mask(run.URL)
 		e.Run = &run
 	}
 	if e.Result != nil {
 		result := *e.Result
-		result.Reason, result.Hint, result.Err = mask(result.Reason), mask(result.Hint), nil
+		result.Stage, result.Reason, result.Hint, result.Err = mask(result.Stage), mask(result.Reason), mask(result.Hint), nil
+		result.Findings = slices.Clone(result.Findings)
+		for i := range result.Findings {
+			f := &result.Findings[i]
+			f.Message, f.Hint = mask(f.Message), mask(f.Hint)
+		}
 		e.Result = &result
 	}
 	s.to.Handle(e)
 }
 
 func (s redacted) verdict(v pipeline.Verdict) *pipeline.Verdict {
-	v.Reason = s.r.String(v.Reason)
+	v.Gate, v.Reason = s.r.String(v.Gate), s.r.String(v.Reason)
 	evidence := make([]pipeline.Measurement, len(v.Evidence))
 	for i, m := range v.Evidence {
-		m.Query, m.Reason, m.Bound = s.r.String(m.Query), s.r.String(m.Reason), s.r.String(m.Bound)
+		m.Check, m.Query, m.Bound = s.r.String(m.Check), s.r.String(m.Query), s.r.String(m.Bound)
+		m.Result, m.Reason = s.r.String(m.Result), s.r.String(m.Reason)
 		evidence[i] = m
 	}
 	v.Evidence = evidence
