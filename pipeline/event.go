@@ -92,9 +92,10 @@ type Event struct {
 	Reason string `json:"reason,omitempty"`
 	// Message is text for people.
 	Message string `json:"message,omitempty"`
-	// Until is when what is waited for is over, or given up, at the latest, by
-	// the run's time; set on Progress where that is known.
-	Until time.Time `json:"until,omitzero"`
+	// Until is when what is waited for is over, and Deadline when it is given
+	// up, by the run's time; set on Progress where that is known.
+	Until    time.Time `json:"until,omitzero"`
+	Deadline time.Time `json:"deadline,omitzero"`
 	// Verdict is that of a gate's look.
 	Verdict *Verdict `json:"verdict,omitempty"`
 	// Track and Weight (0 to 100) say what share a track gets.

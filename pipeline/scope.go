@@ -156,9 +156,14 @@ func (s *Scope) Progress(format string, args ...any) {
 	s.Emit(Event{Type: Progress, Message: fmt.Sprintf(format, args...)})
 }
 
-// Waiting is [Scope.Progress] about something that lasts for d at most.
+// Waiting is [Scope.Progress] about a wait that is over after d.
 func (s *Scope) Waiting(d time.Duration, format string, args ...any) {
 	s.Emit(Event{Type: Progress, Message: fmt.Sprintf(format, args...), Until: s.Now().Add(d)})
+}
+
+// Awaiting is [Scope.Progress] about something that is given up at deadline.
+func (s *Scope) Awaiting(deadline time.Time, format string, args ...any) {
+	s.Emit(Event{Type: Progress, Message: fmt.Sprintf(format, args...), Deadline: deadline})
 }
 
 // Warn reports something that a person should read.

@@ -21,10 +21,10 @@ type awaiting struct {
 func (p *Parts) awaitReady(ctx context.Context, s *pipeline.Scope, t Track, a awaiting) error {
 	limited, cancel := context.WithTimeoutCause(ctx, a.limit, &pipeline.TimeoutError{After: a.limit})
 	defer cancel()
-	last, until := "", s.Now().Add(a.limit)
+	last, deadline := "", s.Now().Add(a.limit)
 	err := p.Platform.AwaitReady(limited, t, a.replicas, func(line string) {
 		last = line
-		s.Waiting(until.Sub(s.Now()), "%s", line)
+		s.Awaiting(deadline, "%s", line)
 	})
 	if err != nil && limited.Err() != nil && ctx.Err() == nil && !errors.Is(err, ErrNotReady) {
 		return &NotReadyError{

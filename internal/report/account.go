@@ -20,6 +20,7 @@ type account struct {
 	warnings       []note
 	undone         []string
 	result         *pipeline.Result
+	way            way
 }
 
 type stageAccount struct {
@@ -28,6 +29,10 @@ type stageAccount struct {
 	started, ended time.Time
 	reason         string
 	outputs        map[string]string
+	// waiting is what it waits for, nil when nothing is known of that.
+	waiting *waitAccount
+	// output is what its commands printed last; it is dropped when it passes.
+	output tail
 }
 
 type trafficAccount struct {
@@ -37,9 +42,11 @@ type trafficAccount struct {
 }
 
 type gateAccount struct {
-	stage string
-	looks int
-	last  pipeline.Verdict
+	stage  string
+	looks  int
+	last   pipeline.Verdict
+	at     time.Time
+	checks []*checkAccount
 }
 
 type note struct{ stage, text string }
@@ -53,6 +60,7 @@ func (a *account) add(e pipeline.Event) {
 		a.started = e.Time
 	}
 	a.ended = e.Time
+	a.follow(e)
 	switch e.Type {
 	case pipeline.RunStarted, pipeline.RunResumed:
 		if e.Run != nil {
@@ -135,12 +143,13 @@ func (a *account) addVerdict(e pipeline.Event) {
 	}
 	for _, g := range a.gates {
 		if g.stage == e.Stage && g.last.Gate == e.Verdict.Gate {
-			g.looks++
-			g.last = *e.Verdict
+			g.look(e)
 			return
 		}
 	}
-	a.gates = append(a.gates, &gateAccount{stage: e.Stage, looks: 1, last: *e.Verdict})
+	g := &gateAccount{stage: e.Stage}
+	g.look(e)
+	a.gates = append(a.gates, g)
 }
 
 // outputs returns the outputs of all stages that have some.

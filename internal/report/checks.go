@@ -1,0 +1,180 @@
+package report
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/headgate-dev/headgate/pipeline"
+)
+
+// checkColumns are the widths of a gate's checks.
+type checkColumns struct{ name, spark, value, bound, samples int }
+
+// The widths of sparklines.
+const (
+	minSpark = 8
+	maxSpark = 60
+)
+
+// columns shares out the width: what does not fit is left out, samples first,
+// the sparkline before the bound.
+func (v *view) columns(g *gateAccount) checkColumns {
+	var c checkColumns
+	for _, k := range g.checks {
+		c.name = max(c.name, ansi.StringWidth(clean(k.last.Check)))
+		c.value = max(c.value, ansi.StringWidth(found(k.last)))
+		c.bound = max(c.bound, ansi.StringWidth(clean(k.last.Bound)))
+		c.samples = max(c.samples, ansi.StringWidth(basis(k.last)))
+	}
+	c.name, c.bound = min(c.name, 24), min(c.bound, 28)
+	rest := func() int {
+		return v.size.width - 7 - 1 - c.name - gap(c.spark) - gap(c.value) - gap(c.bound) - gap(c.samples)
+	}
+	c.spark = minSpark
+	if rest() < 0 {
+		c.samples = 0
+	}
+	if rest() < 0 {
+		c.spark = 0
+	}
+	if rest() < 0 {
+		c.name = max(8, c.name+rest())
+	}
+	if c.spark > 0 {
+		c.spark = min(maxSpark, c.spark+max(0, rest()))
+	}
+	return c
+}
+
+func gap(width int) int {
+	if width == 0 {
+		return 0
+	}
+	return width + 2
+}
+
+// checks are the lines about what each check of a gate finds.
+func (v *view) checks(g *gateAccount) []string {
+	c := v.columns(g)
+	lines := make([]string, 0, len(g.checks))
+	for _, k := range g.checks {
+		sign, color := v.warn, careful
+		switch {
+		case k.last.Outcome == pipeline.Pass:
+			sign, color = v.passed, well
+		case k.last.Outcome == pipeline.Fail:
+			sign, color = v.failed, ill
+		case k.last.Result == tooEarly:
+			sign, color = v.open, faint
+		}
+		line := "     " + v.ink(color, sign) + " " + pad(clean(k.last.Check), c.name)
+		if c.spark > 0 {
+			line += "  " + v.spark(k, c.spark)
+		}
+		value := lpad(found(k.last), c.value)
+		if k.last.Outcome == pipeline.Fail {
+			value = v.ink(ill, value)
+		}
+		line += "  " + value
+		if c.bound > 0 {
+			line += "  " + v.ink(faint, pad(clean(k.last.Bound), c.bound))
+		}
+		if c.samples > 0 {
+			line += "  " + v.ink(faint, lpad(basis(k.last), c.samples))
+		}
+		lines = append(lines, strings.TrimRight(line, " "))
+	}
+	return lines
+}
+
+// spark draws what a check found over time against its bound.
+func (v *view) spark(k *checkAccount, width int) string {
+	points := squeeze(k.series.points, width, k.series.down)
+	levels := k.series.levels(width, len(v.painter.spark)-1, k.last)
+	var b strings.Builder
+	for i := 0; i < len(levels); {
+		color, run := pointInk(points[i]), ""
+		for ; i < len(levels) && pointInk(points[i]) == color; i++ {
+			if levels[i] < 0 {
+				run += v.missing
+			} else {
+				run += v.painter.spark[levels[i]]
+			}
+		}
+		b.WriteString(v.ink(color, run))
+	}
+	return b.String() + strings.Repeat(" ", max(0, width-len(levels)))
+}
+
+func pointInk(p point) ink {
+	switch {
+	case p.outcome == pipeline.Fail:
+		return ill
+	case p.outcome == pipeline.Pass && p.known:
+		return accent
+	}
+	return faint
+}
+
+// found is what a check found, with its unit.
+func found(m pipeline.Measurement) string {
+	if m.Value == nil {
+		return words(clean(m.Result))
+	}
+	return quantity(*m.Value, clean(m.Unit))
+}
+
+// words writes a name such as noData as words.
+func words(name string) string {
+	var b strings.Builder
+	for _, r := range name {
+		if unicode.IsUpper(r) {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// quantity writes a value with its unit.
+func quantity(v float64, unit string) string {
+	switch unit {
+	case "":
+		return number(v)
+	case "%":
+		return number(v) + unit
+	case "s":
+		if !(math.Abs(v) < 1e9) {
+			return number(v) + "s"
+		}
+		d := time.Duration(v * float64(time.Second))
+		switch {
+		case d >= 10*time.Second:
+			return took(d)
+		case d >= time.Second:
+			return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64) + "s"
+		case d >= time.Millisecond:
+			return number(math.Round(v*1e4)/10) + "ms"
+		case d > 0:
+			return number(math.Round(v*1e7)/10) + "µs"
+		}
+		return number(v) + "s"
+	}
+	return number(v) + " " + unit
+}
+
+// basis says how much a value rests on.
+func basis(m pipeline.Measurement) string {
+	if m.Samples == nil {
+		return ""
+	}
+	if *m.Samples == 1 {
+		return "1 sample"
+	}
+	return number(*m.Samples) + " samples"
+}
