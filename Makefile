@@ -2,11 +2,13 @@
 
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
+DATE    ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
 # Packages that have tests for a real cluster.
-E2E     := $(shell grep -rl --include='*_test.go' '^//go:build e2e' internal stages cmd test/e2e test/publish 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
+E2E     := $(shell grep -rl --include='*_test.go' '^//go:build e2e' internal stages cmd test/e2e test/image test/publish 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
 
-.PHONY: build test unit e2e demo bench lint tidy version image clean
+.PHONY: build test unit e2e demo bench lint tidy version image image-ci clean
 
 # The binary, static and stripped, in bin/.
 build:
@@ -38,18 +40,18 @@ bench: build
 lint:
 	golangci-lint run ./... ./flags/...
 
-# A container image; BASE=scratch holds nothing but the binary, container
-# steps of GitLab and Jenkins need one with a shell.
-BASE    ?= scratch
-IMAGE   ?= headgate:$(VERSION)
-CERTS   ?= /etc/ssl/certs/ca-certificates.crt
-BUILDER ?= $(shell command -v docker || command -v podman || command -v buildah)
-image: build
-	rm -rf bin/image && mkdir -p bin/image/root/tmp && chmod 1777 bin/image/root/tmp
-	install -D -m 0755 bin/headgate bin/image/root/usr/local/bin/headgate
-	install -D -m 0644 $(CERTS) bin/image/root/etc/ssl/certs/ca-certificates.crt
-	cp Dockerfile bin/image/
-	$(BUILDER) build --build-arg BASE=$(BASE) -t $(IMAGE) bin/image
+# The container images, small and for CI; IMAGE_FLAGS="--build-arg BASE=..."
+# builds them on others.
+IMAGE    ?= headgate:$(VERSION)
+BUILDER  ?= $(shell command -v docker || command -v podman || command -v buildah)
+LABEL    := --label org.opencontainers.image.
+IMAGE_ALL = --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --build-arg DATE=$(DATE) \
+            $(LABEL)version=$(VERSION) $(LABEL)revision=$(COMMIT) $(LABEL)created=$(DATE) $(IMAGE_FLAGS)
+image:
+	$(BUILDER) build --target headgate $(IMAGE_ALL) -t $(IMAGE) .
+
+image-ci:
+	$(BUILDER) build --target ci $(IMAGE_ALL) -t $(IMAGE)-ci .
 
 # go mod tidy reads no go.work, and what go.mod requires of flags may not be
 # published yet.

@@ -24,8 +24,8 @@ type Streams struct {
 	Signals <-chan os.Signal
 	// Exit ends the process at once, for the second signal.
 	Exit func(code int)
-	// Version is what `headgate version` says, "" when it was not built in.
-	Version string
+	// Build is what `headgate version` says.
+	Build Build
 }
 
 // Getenv returns a variable of the environment, "" when it is not set.

@@ -2,9 +2,13 @@ package cli_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/headgate-dev/headgate/internal/cli"
 	"github.com/headgate-dev/headgate/internal/golden"
@@ -20,7 +24,7 @@ func run(t *testing.T, env map[string]string, args ...string) (stdout, stderr st
 		Environ:   func() []string { return nil },
 		Signals:   make(chan os.Signal),
 		Exit:      func(code int) { t.Errorf("the process would exit with %d", code) },
-		Version:   "1.2.3",
+		Build:     cli.Build{Version: "v1.2.3", Commit: "0123456789abcdef0123456789abcdef01234567", Date: "2026-11-23T10:00:00Z"},
 	}
 	code = cli.Main(args, s)
 	return out.String(), errs.String(), code
@@ -73,7 +77,23 @@ func TestErrorsHaveOnePlaceAndOneForm(t *testing.T) {
 
 func TestVersionIsTheOneBuiltIn(t *testing.T) {
 	out, _, _ := run(t, nil, "version")
-	if !strings.HasPrefix(out, "headgate 1.2.3 (go") {
-		t.Errorf("got %q", out)
+	want := "headgate 1.2.3 (commit 0123456789abcdef0123456789abcdef01234567, 2026-11-23T10:00:00Z, " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH + ")\n"
+	if out != want {
+		t.Errorf("got %q, want %q", out, want)
+	}
+}
+
+func TestVersionAsJSON(t *testing.T) {
+	out, errs, code := run(t, nil, "version", "--json")
+	var got map[string]string
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 {
+		t.Fatalf("got exit code %d, %v: %s%s", code, err, out, errs)
+	}
+	want := map[string]string{
+		"version": "1.2.3", "commit": "0123456789abcdef0123456789abcdef01234567", "date": "2026-11-23T10:00:00Z",
+		"go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -12,7 +12,7 @@ import (
 // and SIGHUP do not end it by themselves, and neither does a reader of its
 // output that goes away: a run that is piped into something must not die in
 // the middle because of that.
-func Process(version string) Streams {
+func Process(build Build) Streams {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) { // by nohup
@@ -24,6 +24,6 @@ func Process(version string) Streams {
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Terminal:  term.IsTerminal(int(os.Stdout.Fd())),
 		LookupEnv: os.LookupEnv, Environ: os.Environ,
-		Signals: signals, Exit: os.Exit, Version: version,
+		Signals: signals, Exit: os.Exit, Build: build,
 	}
 }

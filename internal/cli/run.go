@@ -115,7 +115,7 @@ func (a *app) runner(ctx context.Context, l *loaded, o worldOptions) (*pipeline.
 	}
 	info := a.info(ctx, l, o)
 	values.Run = info
-	o.version = version(a.Version)
+	o.version = aboutBinary(a.Build).Version
 	l.wire.note = func(line string) { a.errorLine("note", line) }
 	if err := l.wire.connect(l.pipeline, values, o); err != nil {
 		return nil, err
