@@ -25,6 +25,8 @@ type loadOptions struct {
 	strict bool
 	// pipeline, where set, names the journal to work on without a file.
 	pipeline string
+	// local says that no section has to say where the world is.
+	local bool
 }
 
 func (o *loadOptions) register(f *pflag.FlagSet) {
@@ -81,7 +83,7 @@ func (a *app) parse(o loadOptions) (*loaded, source.Problems, error) {
 	}
 	w := newWiring()
 	p, problems := w.grammar().Parse(file, vars)
-	if p != nil {
+	if p != nil && !o.local {
 		problems = append(problems, needs(p)...).Sorted()
 	}
 	if problems.HasErrors() || o.strict && len(problems) > 0 {

@@ -46,7 +46,7 @@ that are needed. What cannot be known yet is named. Nothing is changed.`,
 }
 
 func (a *app) plan(ctx context.Context, o planOptions) error {
-	l, err := a.load(o.loadOptions)
+	l, err := a.loadFor(o.loadOptions, o.worldOptions)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (a *app) repair(ctx context.Context, o recoverOptions, args []string, do fu
 	if err := o.take(args); err != nil {
 		return err
 	}
-	l, err := a.load(o.loadOptions)
+	l, err := a.loadFor(o.loadOptions, o.worldOptions)
 	if err != nil {
 		return err
 	}

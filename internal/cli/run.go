@@ -12,6 +12,7 @@ import (
 type runOptions struct {
 	loadOptions
 	worldOptions
+	localRunOptions
 	reportOptions
 	from, until  string
 	dryRun       bool
@@ -36,6 +37,9 @@ is left to headgate recover. A second signal ends the process at once.`,
 			if err := o.take(args); err != nil {
 				return err
 			}
+			if err := o.localRunOptions.check(o.worldOptions); err != nil {
+				return err
+			}
 			if o.dryRun {
 				return a.plan(cmd.Context(), planOptions{loadOptions: o.loadOptions, worldOptions: o.worldOptions, from: o.from, until: o.until})
 			}
@@ -48,6 +52,7 @@ is left to headgate recover. A second signal ends the process at once.`,
 	cmd.Flags().StringVar(&o.onUnfinished, "on-unfinished", "", "`policy` for an unfinished earlier run: resume, rollback or stop; default what the file says, else resume")
 	cmd.Flags().BoolVar(&o.allowOlder, "allow-older", false, "go on although a run with a higher number came first, to bring back an older version")
 	o.worldOptions.register(cmd.Flags())
+	o.localRunOptions.register(cmd.Flags(), &o.worldOptions)
 	o.reportOptions.register(cmd.Flags())
 	return cmd
 }
@@ -58,7 +63,7 @@ func registerSpan(cmd *cobra.Command, from, until *string) {
 }
 
 func (a *app) run(ctx context.Context, o runOptions) error {
-	l, err := a.load(o.loadOptions)
+	l, err := a.loadFor(o.loadOptions, o.worldOptions)
 	if err != nil {
 		return err
 	}
@@ -75,7 +80,7 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 		return err
 	}
 	r.Options = pipeline.Options{From: o.from, Until: o.until, OnUnfinished: first(o.onUnfinished, l.pipeline.OnUnfinished), AllowOlder: o.allowOlder, Recover: "headgate recover " + l.pipeline.File.Name}
-	return a.drive(ctx, driven{runner: r, loaded: l, reports: o.reportOptions, do: (*pipeline.Runner).Run})
+	return a.drive(ctx, driven{runner: r, loaded: l, reports: o.reportOptions, do: (*pipeline.Runner).Run, stay: o.stay})
 }
 
 // knownSpan refuses stages that the file does not have.
@@ -117,11 +122,13 @@ func (a *app) runner(ctx context.Context, l *loaded, o worldOptions) (*pipeline.
 	values.Run = info
 	o.version = aboutBinary(a.Build).Version
 	l.wire.note = func(line string) { a.errorLine("note", line) }
-	if err := l.wire.connect(l.pipeline, values, o); err != nil {
+	if err := l.wire.connect(ctx, l.pipeline, values, o); err != nil {
+		l.wire.close()
 		return nil, err
 	}
 	store, err := l.wire.store(l.pipeline, o)
 	if err != nil {
+		l.wire.close()
 		return nil, err
 	}
 	return &pipeline.Runner{
@@ -154,6 +161,8 @@ type driven struct {
 	loaded  *loaded
 	reports reportOptions
 	do      func(*pipeline.Runner, context.Context) pipeline.Result
+	// stay keeps a local world up after the run.
+	stay bool
 }
 
 // drive lets a runner do its work, told by reporters and ended by signals.
@@ -166,6 +175,9 @@ func (a *app) drive(ctx context.Context, d driven) error {
 	d.runner.Sinks = []pipeline.Sink{a.interruption.sink(reports)}
 	result := d.do(d.runner, ctx)
 	a.closeReporters(reports)
+	if d.stay {
+		a.staying(ctx, d.loaded.wire)
+	}
 	if result.Ending == pipeline.Delivered {
 		return nil
 	}

@@ -60,7 +60,7 @@ func (a *app) status(ctx context.Context, o statusOptions) error {
 
 // peek reads the journal of a pipeline's latest run.
 func (a *app) peek(ctx context.Context, load loadOptions, world worldOptions) ([]pipeline.Event, error) {
-	l, err := a.load(load)
+	l, err := a.loadFor(load, world)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/headgate-dev/headgate/internal/flagstore"
 	"github.com/headgate-dev/headgate/internal/journal"
 	"github.com/headgate-dev/headgate/internal/kube"
+	"github.com/headgate-dev/headgate/internal/local"
 	"github.com/headgate-dev/headgate/internal/manifests"
 	"github.com/headgate-dev/headgate/internal/proc"
 	"github.com/headgate-dev/headgate/internal/proc/keeper"
@@ -34,6 +36,7 @@ func Keep() { keeper.Main() }
 type wiring struct {
 	parts   *stages.Parts
 	cluster *kube.Cluster
+	world   *local.World
 	closers []io.Closer
 	// note, when set, is told what a person should know meanwhile.
 	note func(line string)
@@ -43,7 +46,7 @@ func newWiring() *wiring { return &wiring{parts: &stages.Parts{}} }
 
 // grammar is what a pipeline file can say.
 func (w *wiring) grammar() pipeline.Grammar {
-	return stages.Grammar(w.parts, append([]pipeline.Section{prom.Declare()}, sections()...)...)
+	return stages.Grammar(w.parts, append([]pipeline.Section{prom.Declare(), local.Declare()}, sections()...)...)
 }
 
 // undoers put back what stages change.
@@ -64,13 +67,16 @@ func (w *wiring) close() {
 }
 
 // connect gives stages all that the file needs.
-func (w *wiring) connect(p *pipeline.Pipeline, v pipeline.Values, o worldOptions) error {
+func (w *wiring) connect(ctx context.Context, p *pipeline.Pipeline, v pipeline.Values, o worldOptions) error {
 	w.parts.Commands = proc.Runner{}
 	w.parts.Registry = &registry.Client{}
 	w.parts.Manifests = manifests.Read
 	w.parts.Gates.HTTP = gates.NewHTTPClient()
 	w.parts.Gates.Commands = scripts{w.parts.Commands}
 	text := func(t source.Template) (string, error) { return p.Text(t, v) }
+	if o.local {
+		return w.connectLocal(ctx, p, text, o)
+	}
 	if s, ok := pipeline.SectionOf[*prom.Section](p, prom.Key); ok {
 		metrics, err := s.Open(text)
 		if err != nil {
@@ -108,6 +114,10 @@ func (w *wiring) openFlags(s *redisSection, text func(source.Template) (string, 
 	if err != nil {
 		return fmt.Errorf("read redis.url: %w", err)
 	}
+	return w.useFlags(url)
+}
+
+func (w *wiring) useFlags(url string) error {
 	flags, err := flagstore.Open(url)
 	if err != nil {
 		return fmt.Errorf("read redis.url: %w", err)
@@ -189,14 +199,20 @@ func (w *wiring) store(p *pipeline.Pipeline, o worldOptions) (pipeline.Store, er
 	}
 	if kind == "auto" {
 		kind = "file"
-		if usesCluster(p) {
+		if usesCluster(p) && !o.local {
 			kind = "cluster"
 		}
+	}
+	if kind == "cluster" && o.local {
+		return nil, usagef("leave --journal out", "--local has no cluster that the journal could be kept in")
 	}
 	switch kind {
 	case "memory":
 		return &journal.Memory{}, nil
 	case "file":
+		if o.local {
+			folder = cmp.Or(folder, filepath.Join(localFolder(p), "journal"))
+		}
 		folder = cmp.Or(folder, filepath.Join(filepath.Dir(p.File.Name), ".headgate"))
 		return journal.NewFile(folder, p.Name)
 	}
@@ -205,4 +221,52 @@ func (w *wiring) store(p *pipeline.Pipeline, o worldOptions) (pipeline.Store, er
 		return nil, err
 	}
 	return journal.NewKube(c.Dynamic(), journal.KubeOptions{Namespace: c.Namespace(), Pipeline: p.Name, Report: w.note})
+}
+
+// localFolder is where the world of a pipeline's local runs is kept.
+func localFolder(p *pipeline.Pipeline) string {
+	return filepath.Join(filepath.Dir(p.File.Name), ".headgate", "local", p.Name)
+}
+
+// connectLocal gives stages a world of local processes. The sections that say
+// where the real one is are not looked at.
+func (w *wiring) connectLocal(ctx context.Context, p *pipeline.Pipeline, text func(source.Template) (string, error), o worldOptions) error {
+	if err := localKinds(p); err != nil {
+		return err
+	}
+	s, ok := pipeline.SectionOf[*local.Section](p, local.Key)
+	if !ok {
+		s = &local.Section{}
+	}
+	programs, err := s.Programs(text)
+	if err != nil {
+		return wrongSection(p, s.Pos, err)
+	}
+	opts := local.Options{
+		Dir: localFolder(p), Programs: programs, Listen: s.Listen.Value, ScrapeInterval: s.Scrape.Value,
+		Fresh: o.fresh, Namespace: o.namespace, Report: w.note,
+	}
+	if k, ok := pipeline.SectionOf[*kubernetesSection](p, kubernetesKey); ok {
+		opts.Namespace = cmp.Or(opts.Namespace, k.Namespace.Value)
+	}
+	if paths := s.Paths(); len(paths) > 0 {
+		if opts.Manifests, err = manifests.Read(paths); err != nil {
+			return wrongSection(p, s.Manifests[0].Pos, err)
+		}
+	}
+	if w.world, err = local.Open(ctx, opts); err != nil {
+		return err
+	}
+	w.closers = append(w.closers, w.world)
+	w.note(localNote(w.world.ProxyURL(), w.world.PrometheusURL()))
+	if w.parts.Gates.Metrics, err = prom.New(prom.Config{URL: w.world.PrometheusURL(), Timeout: localQuery}); err != nil {
+		return err
+	}
+	if err := w.useFlags(w.world.RedisURL()); err != nil {
+		return fmt.Errorf("open the local Redis: %w", err)
+	}
+	w.parts.Namespace = cmp.Or(opts.Namespace, "default")
+	w.parts.Platform, w.parts.Registry, w.parts.Images = w.world, w.world, w.world
+	w.parts.Router, w.parts.RouterOf = w.world.Router, w.world.RouterOf
+	return nil
 }
