@@ -16,6 +16,7 @@ import (
 
 	"github.com/headgate-dev/headgate/pipeline"
 	"github.com/headgate-dev/headgate/test/load/load"
+	"github.com/headgate-dev/headgate/test/story"
 )
 
 // flagRecord is a record in Redis.
@@ -123,7 +124,7 @@ func TestNothingIsPromotedWithoutPrometheus(t *testing.T) {
 	}
 	s := newShop(t, 2)
 	users := s.load(load.Config{Rate: 100})
-	r := s.run(s.pipelineFile(steps), "good")
+	r := s.run(s.pipelineFile(story.Steps), "good")
 	r.untilWeight(20)
 	t.Cleanup(func() { part("start") })
 	part("stop")
@@ -140,7 +141,7 @@ func TestNothingIsPromotedWithoutPrometheus(t *testing.T) {
 func TestCtrlCAtHalfTheTraffic(t *testing.T) {
 	s := newShop(t, 2)
 	users := s.load(load.Config{Rate: 100})
-	path := s.pipelineFile(steps)
+	path := s.pipelineFile(story.Steps)
 	r := s.run(path, "good", "--run-id", "ctrl-c")
 	r.untilWeight(50)
 	time.Sleep(time.Second)

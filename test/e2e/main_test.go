@@ -29,6 +29,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/headgate-dev/headgate/test/story"
 )
 
 // world is what all tests share.
@@ -122,15 +124,17 @@ func (w *world) connect() error {
 }
 
 // releases are the images of the tests by name, with what makes them bad.
-var releases = map[string]map[string]string{
-	"old":     {},
-	"good":    {},
-	"errors":  {"FAIL_RATE": "0.2"},
-	"slow":    {"SLOW": "1500ms"},
-	"later":   {"FAIL_RATE": "0.2", "FAIL_FLAG": "e2e_later"},
-	"badflag": {"FAIL_RATE": "0.5", "FAIL_FLAG": "e2e_bad_profile"},
-	"unready": {"NEVER_READY": "true"},
-	"crash":   {"CRASH": "true"},
+func releases() map[string]map[string]string {
+	all := map[string]map[string]string{
+		story.Old: {},
+		"badflag": {"FAIL_RATE": "0.5", "FAIL_FLAG": "e2e_bad_profile"},
+	}
+	for _, s := range story.Stories() {
+		if !s.Missing {
+			all[s.Release] = s.Faults
+		}
+	}
+	return all
 }
 
 // buildImages makes the example service's images, one for each release, as
@@ -146,7 +150,7 @@ func (w *world) buildImages(dir string) error {
 		return err
 	}
 	w.images = map[string]string{}
-	for name, faults := range releases {
+	for name, faults := range releases() {
 		if w.images[name], err = w.pushImage(name, faults, layer); err != nil {
 			return fmt.Errorf("image %s: %w", name, err)
 		}

@@ -15,9 +15,8 @@ import (
 
 	"github.com/headgate-dev/headgate/pipeline"
 	"github.com/headgate-dev/headgate/test/load/load"
+	"github.com/headgate-dev/headgate/test/story"
 )
-
-const steps = "[{setWeight: 20%}, {pause: 6s}, {setWeight: 50%}, {pause: 6s}, {setWeight: 80%}, {pause: 6s}]"
 
 func TestGoodReleaseIsPromotedWithoutALostRequest(t *testing.T) {
 	s := newShop(t, 3)
@@ -25,7 +24,7 @@ func TestGoodReleaseIsPromotedWithoutALostRequest(t *testing.T) {
 	flag := s.newFlag("e2e_good_profile", 0)
 	kept := s.load(load.Config{Rate: 350, Timeout: 5 * time.Second})
 	fresh := s.load(load.Config{Rate: 150, Timeout: 5 * time.Second, NewConnections: true})
-	r := s.run(s.pipelineFile(steps, strings.ReplaceAll(flagStage, "FLAG", flag.name)), "good")
+	r := s.run(s.pipelineFile(story.Steps, strings.ReplaceAll(flagStage, "FLAG", flag.name)), "good")
 	r.want(pipeline.Delivered)
 	// What was served so far counts with what follows: the old pods are gone.
 	for deadline := time.Now().Add(time.Minute); time.Since(r.all()[0].Time) < 42*time.Second && time.Now().Before(deadline); {
@@ -49,44 +48,84 @@ func TestGoodReleaseIsPromotedWithoutALostRequest(t *testing.T) {
 	}
 }
 
-func TestBadReleaseIsPutBackWithinAnInterval(t *testing.T) {
-	cases := []struct {
-		release string
-		at      float64 // the weight from which on it is bad
-		check   string  // the check that must say so
-	}{
-		{"errors", 20, "errorRate"},
-		{"slow", 20, "latency"},
-		{"later", 50, "errorRate"},
-	}
-	for _, tc := range cases {
-		t.Run(tc.release, func(t *testing.T) {
+// TestStories tells all the stories but that of the good release, which has
+// more requests to count.
+func TestStories(t *testing.T) {
+	for _, st := range story.Stories() {
+		if st.Good() {
+			continue
+		}
+		t.Run(st.Release, func(t *testing.T) {
 			s := newShop(t, 2)
-			spec := s.spec("Deployment", "user-service")
+			before := s.spec("Deployment", "user-service")
 			users := s.load(load.Config{Rate: 200, Timeout: 5 * time.Second})
-			trigger := s.newFlag("e2e_later", 0)
-			r := s.run(s.pipelineFile(steps), tc.release)
-			r.untilWeight(tc.at)
-			if tc.at > 20 {
-				trigger.set(100)
+			trigger := s.newFlag(story.Trigger, 0)
+			release := st.Release
+			if st.Missing {
+				release = shared.registry + "/e2e/user-service:" + st.Release
 			}
-			shown := s.metricShows(tc.check)
-			result := r.want(pipeline.FailedRolledBack)
-			if !strings.Contains(result.Reason, tc.check) {
-				t.Errorf("the reason %q does not name %s", result.Reason, tc.check)
-			}
-			back := r.undone("route")
-			t.Logf("traffic was back %s after the metric showed it", back.Sub(<-shown))
-			if first := <-shown; back.Sub(first) > 2*time.Second {
-				t.Errorf("traffic was back %s after the metric showed it, want within the interval of 1s and 1s", back.Sub(first))
-			}
+			began := time.Now()
+			r := s.run(s.pipelineFile(story.Steps), release)
+			shown := s.pull(r, st, trigger)
+			code := r.wait()
+			took := time.Since(began)
+			s.backInTime(r, shown)
+			s.told(st, r, users.Stop(), pipeline.Ending(code), took)
 			s.isOld()
-			if got := s.spec("Deployment", "user-service"); got != spec {
-				t.Errorf("the Deployment is\n%s\nwant\n%s", got, spec)
+			if got := s.spec("Deployment", "user-service"); got != before {
+				t.Errorf("the Deployment is\n%s\nwant\n%s", got, before)
 			}
-			report := users.Stop()
-			t.Logf("users: %d of %d failed", report.Failed, report.Requests)
 		})
+	}
+}
+
+// pull makes a release bad once it has the share of the traffic at which it
+// shall be, and tells when the metric shows that; nil for one that needs no
+// traffic to be bad.
+func (s *shop) pull(r *headgateRun, st story.Story, trigger *flagRecord) <-chan time.Time {
+	s.t.Helper()
+	if st.At == 0 {
+		return nil
+	}
+	r.untilWeight(st.At)
+	if st.At > 20 {
+		trigger.set(100)
+	}
+	return s.metricShows(st.Check)
+}
+
+// backInTime checks how long after the metric showed it traffic was back.
+func (s *shop) backInTime(r *headgateRun, shown <-chan time.Time) {
+	s.t.Helper()
+	if shown == nil {
+		return
+	}
+	back, first := r.undone("route"), <-shown
+	s.t.Logf("traffic was back %s after the metric showed it", back.Sub(first))
+	if back.Sub(first) > 2*time.Second {
+		s.t.Errorf("traffic was back %s after the metric showed it, want within the interval of 1s and 1s", back.Sub(first))
+	}
+}
+
+// told has a story judged by its table.
+func (s *shop) told(st story.Story, r *headgateRun, users load.Report, ending pipeline.Ending, took time.Duration) {
+	s.t.Helper()
+	all := r.all()
+	o := story.Outcome{
+		Ending: ending, Took: took, Reason: all[len(all)-1].Reason, Weight: s.weight(),
+		Requests: users.Requests, Failed: users.Failed, Versions: map[string]int{},
+	}
+	for name, image := range shared.images {
+		if image == s.image() {
+			o.Live = name
+		}
+	}
+	for name, v := range users.Versions {
+		o.Versions[name] = v.Requests
+	}
+	s.t.Logf("users: %d of %d failed", users.Failed, users.Requests)
+	for _, wrong := range st.Judge(o) {
+		s.t.Error(wrong)
 	}
 }
 
@@ -137,54 +176,12 @@ func ask(query string) (float64, bool) {
 	return v, err == nil
 }
 
-func TestReleaseThatDoesNotRunNeverGetsARequest(t *testing.T) {
-	cases := []struct {
-		name, release, says string
-		within              time.Duration
-	}{
-		{"never ready", "unready", "ready", time.Minute},
-		{"crash", "crash", "exit", time.Minute},
-		{"no image", "registry/e2e/user-service:nothing", "nothing", 15 * time.Second},
-	}
-	for _, tc := range cases {
-		t.Run(tc.name, func(t *testing.T) {
-			s := newShop(t, 2)
-			users := s.load(load.Config{Rate: 100})
-			release := strings.Replace(tc.release, "registry/", shared.registry+"/", 1)
-			began := time.Now()
-			r := s.run(s.pipelineFile(steps), release)
-			code := r.wait()
-			took := time.Since(began)
-			if code != int(pipeline.FailedRolledBack) && code != int(pipeline.FailedUnchanged) {
-				t.Errorf("ended with %d", code)
-			}
-			if took > tc.within {
-				t.Errorf("took %s, want %s", took, tc.within)
-			}
-			all := r.all()
-			if reason := all[len(all)-1].Reason; !strings.Contains(strings.ToLower(reason), tc.says) {
-				t.Errorf("the reason %q does not say %q", reason, tc.says)
-			}
-			s.isOld()
-			report := users.Stop()
-			if report.Failed > 0 {
-				t.Errorf("users lost requests: %+v", report)
-			}
-			for version := range report.Versions {
-				if version != "old" {
-					t.Errorf("version %q got requests", version)
-				}
-			}
-		})
-	}
-}
-
 // TestWrongFileAndPreflightChangeNothing compares what a run could have changed
 // before and after files that are wrong or ask for what is not there.
 func TestWrongFileAndPreflightChangeNothing(t *testing.T) {
 	s := newShop(t, 1)
 	before := s.spec("HTTPRoute", "user-service") + s.spec("Deployment", "user-service")
-	good := s.pipelineFile(steps)
+	good := s.pipelineFile(story.Steps)
 	cases := []struct {
 		name, old, new string
 		ending         pipeline.Ending

@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/headgate-dev/headgate/test/load/load"
+	"github.com/headgate-dev/headgate/test/story"
 )
 
 // shop is one test's copy of the example: a namespace with the service in its
@@ -182,20 +183,6 @@ func (s *shop) get(kind, name string) *unstructured.Unstructured {
 	return u
 }
 
-// names lists the objects of a kind.
-func (s *shop) names(kind string) []string {
-	s.t.Helper()
-	list, err := s.client(kind).List(s.t.Context(), metav1.ListOptions{})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	var names []string
-	for _, u := range list.Items {
-		names = append(names, u.GetName())
-	}
-	return names
-}
-
 func (s *shop) await(what string, limit time.Duration, ok func() bool) {
 	s.t.Helper()
 	for end := time.Now().Add(limit); !ok(); time.Sleep(50 * time.Millisecond) {
@@ -265,25 +252,38 @@ func (s *shop) spec(kind, name string) string {
 	return string(b)
 }
 
-// leftovers are the things that only a release in progress has.
+// leftovers are the things that only a release in progress has, but for those
+// that are on their way out.
 func (s *shop) leftovers() []string {
 	s.t.Helper()
-	var out []string
-	for _, kind := range []string{"Deployment", "Service", "Pod"} {
-		for _, name := range s.names(kind) {
-			if strings.Contains(name, "-canary") {
-				out = append(out, kind+" "+name)
-			}
-		}
-	}
+	out := s.canaries(func(u *unstructured.Unstructured) bool { return u.GetDeletionTimestamp() == nil })
 	if s.weight() != 0 {
 		out = append(out, fmt.Sprintf("weight %g", s.weight()))
 	}
 	return out
 }
 
-// isOld and isNew check that a release left nothing but one version.
-func (s *shop) isOld() { s.t.Helper(); s.is("old") }
+// canaries names the objects of the canary that ok holds of.
+func (s *shop) canaries(ok func(u *unstructured.Unstructured) bool) []string {
+	s.t.Helper()
+	var out []string
+	for _, kind := range []string{"Deployment", "Service", "ReplicaSet", "Pod"} {
+		list, err := s.client(kind).List(s.t.Context(), metav1.ListOptions{})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for i := range list.Items {
+			if u := &list.Items[i]; strings.Contains(u.GetName(), "-canary") && ok(u) {
+				out = append(out, kind+" "+u.GetName())
+			}
+		}
+	}
+	return out
+}
+
+// isOld and is check that a release left nothing but one version: what is
+// still ending when the run is over ends by itself.
+func (s *shop) isOld() { s.t.Helper(); s.is(story.Old) }
 
 func (s *shop) is(release string) {
 	s.t.Helper()
@@ -293,4 +293,7 @@ func (s *shop) is(release string) {
 	if left := s.leftovers(); len(left) > 0 {
 		s.t.Errorf("left over: %q", left)
 	}
+	s.await("the last pods of the canary have ended", 30*time.Second, func() bool {
+		return len(s.canaries(func(*unstructured.Unstructured) bool { return true })) == 0
+	})
 }
