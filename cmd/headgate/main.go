@@ -7,10 +7,10 @@ import (
 	"github.com/headgate-dev/headgate/internal/cli"
 )
 
-// version is set by the linker in a release.
-var version string
+// What this binary was made from, set by the linker.
+var version, commit, date string
 
 func main() {
 	cli.Keep()
-	os.Exit(cli.Main(os.Args[1:], cli.Process(version)))
+	os.Exit(cli.Main(os.Args[1:], cli.Process(cli.Build{Version: version, Commit: commit, Date: date})))
 }
