@@ -87,7 +87,7 @@ func TestFaultsReachTheImage(t *testing.T) {
 			t.Errorf("the Dockerfile's argument %s does not get into the environment", m[1])
 		}
 	}
-	for _, m := range regexp.MustCompile(`(?m)^//\t([A-Z_]+)=`).FindAllStringSubmatch(read(t, "user-service/faults.go"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^//\t([A-Z_]+)=`).FindAllStringSubmatch(read(t, "profiles/faults.go"), -1) {
 		if !slices.Contains(known, m[1]) {
 			t.Errorf("the fault %s is not an argument of the Dockerfile", m[1])
 		}

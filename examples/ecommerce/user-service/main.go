@@ -1,104 +1,23 @@
-// Command user-service is the example that the pipelines of this folder
-// deliver: user profiles in an old and a new format behind a feature flag.
-//
-// It can be made to behave badly, to show what becomes of a bad release; see
-// [faults]. It does not shut down gracefully unless told to, as most services
-// do not, and a rollout must lose no request all the same.
+// Command user-service is what the pipelines of this folder deliver; all of it
+// is in package profiles.
 package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
-	"time"
 
-	"github.com/headgate-dev/headgate/flags"
+	"github.com/headgate-dev/headgate/examples/ecommerce/profiles"
 )
 
 func main() {
 	log := slog.New(slog.NewTextHandler(os.Stdout, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Getenv, log); err != nil {
+	if err := profiles.Run(ctx, os.Getenv, log); err != nil {
 		log.Error("user-service ends", slog.Any("error", err))
 		os.Exit(1)
 	}
-}
-
-// run serves until ctx ends.
-func run(ctx context.Context, getenv func(string) string, log *slog.Logger) error {
-	bad, err := readFaults(getenv)
-	if err != nil {
-		return err
-	}
-	if bad.crash {
-		return errors.New("CRASH is set: cannot read the profile schema")
-	}
-	client, err := openFlags(ctx, getenv("REDIS_URL"), log)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	go bad.leakMemory(ctx)
-
-	address := getenv("ADDRESS")
-	if address == "" {
-		address = ":8000"
-	}
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	graceful, err := truth(getenv, "GRACEFUL")
-	if err != nil {
-		return err
-	}
-	s := newService(getenv("VERSION"), client, bad)
-	log.Info("user-service listens", slog.String("version", s.version), slog.String("address", listener.Addr().String()), slog.Bool("graceful", graceful))
-	return serve(ctx, listener, s.handler(), graceful)
-}
-
-// openFlags connects to Redis; without a URL every flag is off.
-func openFlags(ctx context.Context, url string, log *slog.Logger) (*flags.Client, error) {
-	if url == "" {
-		return flags.Static(nil), nil
-	}
-	return flags.Open(ctx, url, flags.Options{Report: func(err error) { log.Warn("flags", slog.Any("error", err)) }})
-}
-
-func serve(ctx context.Context, listener net.Listener, handler http.Handler, graceful bool) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
-	}
-	if !graceful {
-		return server.Close() // connections break, as they do when a process just ends
-	}
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	return server.Shutdown(within)
-}
-
-// truth reads a switch; unset and empty mean off.
-func truth(getenv func(string) string, name string) (bool, error) {
-	text := getenv(name)
-	if text == "" {
-		return false, nil
-	}
-	on, err := strconv.ParseBool(text)
-	if err != nil {
-		return false, fmt.Errorf("%s=%q is not true or false", name, text)
-	}
-	return on, nil
 }

@@ -1,4 +1,4 @@
-package main
+package profiles
 
 import (
 	"encoding/json"
@@ -80,11 +80,11 @@ func (s *service) answer(ok func() bool) http.HandlerFunc {
 
 // profile answers in the format that the flag says for the user.
 func (s *service) profile(w http.ResponseWriter, r *http.Request) int {
-	if s.bad.strike(r.Context(), s.flags) {
-		return reply(w, http.StatusInternalServerError, map[string]string{"error": "the profile cannot be read", "version": s.version})
-	}
 	id := r.PathValue("id")
 	user := flags.User(id).With("country", r.URL.Query().Get("country"))
+	if s.bad.strike(r.Context(), s.flags, user) {
+		return reply(w, http.StatusInternalServerError, map[string]string{"error": "the profile cannot be read", "version": s.version})
+	}
 	if !s.flags.Bool(newFormat, false, user) {
 		return reply(w, http.StatusOK, oldProfile{ID: id, Name: "User " + id, Email: id + "@example.com", Version: s.version})
 	}

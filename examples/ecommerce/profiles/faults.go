@@ -1,4 +1,4 @@
-package main
+package profiles
 
 import (
 	"context"
@@ -27,9 +27,11 @@ import (
 //
 //	FAIL_AFTER=500     that many profiles were asked for, in this process
 //	FAIL_ABOVE_RPS=40  more than that were asked for within the last second
-//	FAIL_FLAG=name     the feature flag of that name is on. With it, somebody
-//	                   outside decides when all pods of a version begin to
-//	                   fail, such as a test when it sees a weight of 50 %
+//	FAIL_FLAG=name     the feature flag of that name is on for the user. So what
+//	                   is behind a flag can be bad, or, with a flag of its own,
+//	                   somebody outside decides when all pods of a version
+//	                   begin to fail, such as a test when it sees a weight of
+//	                   50 %
 type faults struct {
 	crash, neverReady bool
 	slow              time.Duration
@@ -80,8 +82,8 @@ func readFaults(getenv func(string) string) (*faults, error) {
 	return f, nil
 }
 
-// strike delays a request, and reports whether it shall fail.
-func (f *faults) strike(ctx context.Context, client *flags.Client) bool {
+// strike delays a user's request, and reports whether it shall fail.
+func (f *faults) strike(ctx context.Context, client *flags.Client, user flags.Context) bool {
 	asked, now := f.asked.Add(1), f.second.add(time.Now().Unix())
 	if f.slow > 0 {
 		select {
@@ -93,7 +95,7 @@ func (f *faults) strike(ctx context.Context, client *flags.Client) bool {
 	case f.failRate == 0,
 		asked <= f.failAfter,
 		f.failAboveRPS > 0 && now <= f.failAboveRPS,
-		f.failFlag != "" && !client.Bool(f.failFlag, false, flags.Context{}):
+		f.failFlag != "" && !client.Bool(f.failFlag, false, user):
 		return false
 	}
 	// Exactly the share, not by chance, so that short tests can count on it.

@@ -1,4 +1,4 @@
-package main
+package profiles
 
 import (
 	"context"
@@ -7,9 +7,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/alicebob/miniredis/v2"
 
 	"github.com/headgate-dev/headgate/flags"
 )
@@ -125,6 +128,36 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// What is behind a flag can be bad for those alone who have it.
+func TestFaultBehindAFlagIsForItsUsers(t *testing.T) {
+	redis := miniredis.RunT(t)
+	record := `{"name":"new_profile_format","enabled":true,"rollout_percentage":50,"target_users":[],"target_attributes":{}}`
+	if err := redis.Set(flags.KeyPrefix+newFormat, record); err != nil {
+		t.Fatal(err)
+	}
+	client, err := flags.Open(t.Context(), "redis://"+redis.Addr(), flags.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	h := start(t, client, "FAIL_RATE", "1", "FAIL_FLAG", newFormat)
+	failed := 0
+	for n := range 100 {
+		user := strconv.Itoa(n)
+		has := client.Bool(newFormat, false, flags.User(user))
+		code, _ := get(t, h, "/profile/"+user)
+		if has != (code == 500) {
+			t.Errorf("user %s: got %d, and the flag is %v", user, code, has)
+		}
+		if has {
+			failed++
+		}
+	}
+	if failed < 30 || failed > 70 {
+		t.Errorf("got %d of 100 users with the flag at 50 %%", failed)
+	}
+}
+
 func TestRate(t *testing.T) {
 	var r rate
 	for i, tt := range []struct{ second, want int64 }{{5, 1}, {5, 2}, {5, 3}, {6, 3}, {7, 1}, {7, 2}, {9, 1}} {
@@ -141,10 +174,10 @@ func TestWrongEnvironment(t *testing.T) {
 		}
 	}
 	log := slog.New(slog.DiscardHandler)
-	if err := run(t.Context(), env("CRASH", "true"), log); err == nil {
+	if err := Run(t.Context(), env("CRASH", "true"), log); err == nil {
 		t.Error("CRASH: got no error")
 	}
-	if err := run(t.Context(), env("ADDRESS", "127.0.0.1:0", "GRACEFUL", "x"), log); err == nil {
+	if err := Run(t.Context(), env("ADDRESS", "127.0.0.1:0", "GRACEFUL", "x"), log); err == nil {
 		t.Error("GRACEFUL: got no error")
 	}
 }
