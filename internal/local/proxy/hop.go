@@ -18,9 +18,6 @@ type hop struct{ s *Server }
 // RoundTrip sends a request to a ready pod.
 func (h hop) RoundTrip(r *http.Request) (*http.Response, error) {
 	f := r.Context().Value(flightKey{}).(*flight)
-	if r.Body != nil {
-		f.body = &body{ReadCloser: r.Body}
-	}
 	var tried []*endpoint
 	last := errNoPod
 	for {
@@ -60,8 +57,8 @@ func (f *flight) send(e *endpoint, r *http.Request) (*http.Response, error) {
 	u := *r.URL
 	u.Host = e.address
 	out.URL = &u
-	if f.body != nil {
-		out.Body = f.body
+	if out.Body != nil {
+		out.Body = f.body // ReverseProxy's own would be closed by the first try
 	}
 	if f.two {
 		res, err := e.two.RoundTrip(out)
@@ -92,31 +89,6 @@ type nothing struct{}
 
 func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
 func (nothing) Close() error             { return nil }
-
-// body is a client's body, which is still whole when a pod could not be
-// reached: it does not let the transport close it. The server does that.
-type body struct {
-	io.ReadCloser
-	read, broken atomic.Bool
-}
-
-// Read notes that the body is not whole any more.
-func (b *body) Read(p []byte) (int, error) {
-	b.read.Store(true)
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.broken.Store(true)
-	}
-	return n, err
-}
-
-// Close does nothing.
-func (b *body) Close() error { return nil }
-
-func (b *body) touched() bool { return b != nil && b.read.Load() }
-
-// failed reports whether the client did not send all of it.
-func (b *body) failed() bool { return b != nil && b.broken.Load() }
 
 // conn is a connection to a pod that knows whether anything was written.
 type conn struct {

@@ -44,7 +44,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusNotFound, "no route is for "+hostOf(r.Host)+r.URL.Path)
 		return
 	}
+	in := r.WithContext(context.WithValue(r.Context(), flightKey{}, f)) // r itself is the server's
+	if r.Body != nil && r.Body != http.NoBody {
+		f.body = &body{from: r.Body}
+		in.Body = f.body
+		// An answer may begin before the request has ended; without this the
+		// rest of the request would be thrown away then. HTTP/2 needs no leave.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	}
 	ended := false
+	defer func() {
+		if ended && f.body != nil && r.ProtoMajor == 1 {
+			f.body.end(w, r)
+		}
+	}()
 	defer func() {
 		if !ended { // by a panic, which breaks the connection off, as it should
 			f.broken = true
@@ -52,7 +65,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.departed = f.departed || r.Context().Err() != nil
 		s.leave(f)
 	}()
-	s.behind.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), flightKey{}, f)))
+	s.behind.ServeHTTP(w, in)
 	ended = true
 }
 
