@@ -57,13 +57,15 @@ type app struct {
 	// masked are the writers behind Out and Err.
 	masked       []*redact.Writer
 	interruption interruption
+	aside        aside
 	// color is the value of --color.
 	color string
 }
 
 func newApp(s Streams) *app {
 	a := &app{Streams: s, raw: s.Out, redactor: redact.New()}
-	a.Out, a.Err = a.mask(s.Out), a.mask(s.Err)
+	a.aside.to = s.Err
+	a.Out, a.Err = a.mask(s.Out), a.mask(&a.aside)
 	return a
 }
 

@@ -76,7 +76,7 @@ func (a *app) show(ctx context.Context, o showOptions, args []string) error {
 
 // replay hands events to the reporters that are asked for.
 func (a *app) replay(o showOptions, feed func(handle func(pipeline.Event)) error) error {
-	if len(o.reports) == 0 {
+	if len(o.reports) == 0 && !o.json {
 		o.reports = []string{"plain"}
 	}
 	reports, err := a.reporters(o.reportOptions, reported{})

@@ -19,20 +19,24 @@ const heartbeat = 30 * time.Second
 
 // formats are the kinds of reports: those that are a log, and those that are
 // written beside it.
-var formats = []string{"plain", "github", "gitlab", "json", "markdown", "junit", "dotenv"}
+var formats = []string{"plain", live, "github", "gitlab", "json", "markdown", "junit", "dotenv"}
 
 // isLog reports whether people follow a run by reports of this format.
-func isLog(format string) bool { return slices.Contains([]string{"plain", "github", "gitlab"}, format) }
+func isLog(format string) bool {
+	return slices.Contains([]string{"plain", live, "github", "gitlab"}, format)
+}
 
 // reportOptions say who is told about a run.
 type reportOptions struct {
-	reports []string
-	verbose bool
+	reports              []string
+	verbose, quiet, json bool
 }
 
 func (o *reportOptions) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.reports, "report", nil,
-		"write a report, as `FORMAT[=PATH]`: plain, github, gitlab, json (one event a line), markdown, junit or dotenv; without PATH, or with -, to stdout; can be repeated; default github in GitHub Actions, gitlab in GitLab, else plain")
+		"write a report, as `FORMAT[=PATH]`: plain, live (drawn on a terminal), github, gitlab, json (one event a line), markdown, junit or dotenv; without PATH, or with -, to stdout; can be repeated; default github in GitHub Actions, gitlab in GitLab, live on a terminal, else plain")
+	f.BoolVar(&o.json, "json", false, "write one event a line to stdout, as --report json does, and lines for people to stderr")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "print failures and the last line alone")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show at every look of a gate what its checks found and asked")
 }
 
@@ -44,7 +48,13 @@ func (t target) stdout() bool { return t.path == "" || t.path == "-" }
 // targets are the reports asked for, and the log in the format that is usual
 // here where none is asked for.
 func (o *reportOptions) targets(usual string) ([]target, error) {
+	if o.quiet && o.verbose {
+		return nil, usagef("leave out one of them", "--quiet and --verbose say the opposite of each other")
+	}
 	var all []target
+	if o.json {
+		all = append(all, target{format: "json"})
+	}
 	for _, r := range o.reports {
 		format, path, named := strings.Cut(r, "=")
 		if err := oneOf("report", format, formats...); err != nil {
@@ -52,6 +62,9 @@ func (o *reportOptions) targets(usual string) ([]target, error) {
 		}
 		if named && path == "" {
 			return nil, usagef("such as --report "+format+"=PATH", "--report %s= names no file", format)
+		}
+		if format == live && named {
+			return nil, usagef("write --report plain="+path, "--report live is drawn on a terminal, and not into a file")
 		}
 		all = append(all, target{format, path})
 	}
@@ -92,15 +105,27 @@ type reported struct {
 
 // reporters opens what o asks for.
 func (a *app) reporters(o reportOptions, of reported) (*reporters, error) {
-	targets, err := o.targets(first(a.ci().format, "plain"))
+	usual := first(a.ci().format, "plain")
+	switch {
+	case o.quiet:
+		usual = "plain"
+	case of.live && a.drawable():
+		usual = live
+	}
+	targets, err := o.targets(usual)
 	if err != nil {
 		return nil, err
 	}
 	all := &reporters{}
 	text := a.textOptions(of)
+	text.Quiet = o.quiet
 	text.Verbose = o.verbose || a.Getenv("RUNNER_DEBUG") == "1" // GitHub's own switch
 	for _, t := range targets {
-		if err := a.addReporter(all, t, text); err != nil {
+		add := a.addReporter
+		if t.format == live {
+			add = a.addLive(of)
+		}
+		if err := add(all, t, text); err != nil {
 			return nil, errors.Join(err, all.close())
 		}
 	}
@@ -161,9 +186,7 @@ func (a *app) addReporter(all *reporters, t target, o report.Options) error {
 	default:
 		r = report.NewPlain(o)
 	}
-	all.sinks = append(all.sinks, report.Redacted(r, a.redactor))
-	// Reporters are closed before the files that they write to.
-	all.closers = slices.Insert(all.closers, 0, io.Closer(r))
+	a.add(all, r)
 	return nil
 }
 
@@ -183,11 +206,20 @@ func (r *reporters) close() error {
 	return errors.Join(errs...)
 }
 
+// add makes a view a part of all.
+func (a *app) add(all *reporters, r report.Reporter) {
+	all.sinks = append(all.sinks, report.Redacted(r, a.redactor))
+	// Reporters are closed before the files that they write to.
+	all.closers = slices.Insert(all.closers, 0, io.Closer(r))
+}
+
 // closeReporters ends reporters; what went wrong there is told, and changes
 // nothing of the run's result.
 func (a *app) closeReporters(r *reporters) {
 	a.flush()
-	if err := r.close(); err != nil {
+	err := r.close()
+	a.aside.drawn(nil)
+	if err != nil {
 		a.errorLine("warning", fmt.Sprintf("a report is not complete: %v", err))
 	}
 }

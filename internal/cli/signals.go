@@ -39,6 +39,7 @@ func (a *app) listen(ctx context.Context) (_ context.Context, stop func()) {
 					a.errorLine("note", sig.String()+": stopping safely; a second signal ends the process at once")
 					cancel(pipeline.ErrCancelled)
 				} else if time.Since(first) > sameSignal {
+					a.aside.leave()
 					a.flush()
 					a.Exit(int(endingOf(sig)))
 				}

@@ -34,6 +34,8 @@ type Options struct {
 	// Verbose shows at every look of a gate what its checks found and asked,
 	// and not only where one failed.
 	Verbose bool
+	// Quiet shows failures and the end alone, and has no heartbeat.
+	Quiet bool
 	// Run is which run it is, for reports of one that ends before it begins.
 	Run pipeline.Info
 	// Locate returns where a stage stands in the pipeline file; nil, or a

@@ -15,12 +15,17 @@ import (
 type Plain struct {
 	mu sync.Mutex
 	p  printer
+	// output is what the stage's commands printed last, kept where it is quiet.
+	output tail
 }
 
 var _ Reporter = (*Plain)(nil)
 
 // NewPlain returns a plain reporter.
 func NewPlain(o Options) *Plain {
+	if o.Quiet {
+		o.Heartbeat = 0
+	}
 	r := &Plain{p: printer{Options: o, teller: newTeller(o.Verbose)}}
 	r.p.beat = func() { r.mu.Lock(); defer r.mu.Unlock(); r.p.heartbeat() }
 	return r
@@ -31,8 +36,36 @@ func (r *Plain) Handle(e pipeline.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.p.heard(e)
-	r.p.lines(e, r.p.tell(e))
+	lines := r.p.tell(e)
+	if r.p.Quiet {
+		lines = r.audible(e, lines)
+	}
+	r.p.lines(e, lines)
 	r.p.where(e)
+}
+
+// audible returns the lines that are said also to people who want it quiet.
+func (r *Plain) audible(e pipeline.Event, lines []line) []line {
+	switch e.Type {
+	case pipeline.EvidenceFound, pipeline.RollingBack, pipeline.RolledBack, pipeline.UndoFailed, pipeline.Interrupted, pipeline.RunEnded:
+		return lines
+	case pipeline.StageStarted:
+		r.output = tail{}
+	case pipeline.Output:
+		r.output.add(e.Message)
+	case pipeline.Judged:
+		if e.Verdict != nil && e.Verdict.Outcome == pipeline.Fail {
+			return lines
+		}
+	case pipeline.StageFailed:
+		var before []line
+		for _, text := range r.output.last(maxTail) {
+			before = append(before, line{text: "| " + text, tone: quiet, under: true})
+		}
+		return append(before, lines...)
+	default: // is no failure
+	}
+	return nil
 }
 
 // Close stops the heartbeat and returns the first error of writing.
