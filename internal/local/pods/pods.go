@@ -2,10 +2,12 @@ package pods
 
 import (
 	"context"
-	"errors"
+	"io"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/headgate-dev/headgate/internal/proc/keeper"
 )
 
 // Spec is a pod to run. All that a manifest leaves to the platform is decided
@@ -14,7 +16,7 @@ type Spec struct {
 	Namespace, Name string
 	// Containers start together, Init before them, one after another, each to
 	// its end. An init container with restartPolicy Always goes on beside the
-	// containers; the next one starts when it has.
+	// containers; the next one starts when it has started.
 	Containers, Init []Container
 	// Grace is how long the containers have to end, preStop included; 0 means
 	// that they are killed.
@@ -24,8 +26,8 @@ type Spec struct {
 	// Kubernetes' ten seconds (and so five minutes at most).
 	Backoff time.Duration
 	// Logs is the folder for the logs: NAME.log for each container and
-	// NAME.log.1 for what came before, a few megabytes each. It is made if it
-	// is not there.
+	// NAME.log.1 for what came before, four megabytes each at most. It is made
+	// if it is not there.
 	Logs string
 }
 
@@ -46,31 +48,30 @@ type Container struct {
 	Addresses map[int32]string
 }
 
-// Pod is a pod that was started.
-type Pod struct{}
-
 // Start checks spec and starts the pod. What does not start is no error but a
-// status; an error says what in the spec cannot be run here. Whenever the
-// status changes, changed is called, from one goroutine at a time; it must not
-// block and may call [Pod.Status].
+// status; an error is one of [Check], or about the folder of the logs.
+// Whenever the status changes, changed is called, by one goroutine of the
+// pod's own; it must not block and may call [Pod.Status]. It may be nil.
 func Start(spec Spec, changed func()) (*Pod, error) {
-	return nil, errors.New("start pod: not built yet")
+	return start(spec, changed, launch)
 }
 
-// Check returns what in spec cannot be run here, all of it at once.
-func Check(spec Spec) error { return nil }
+// process is a program that runs.
+type process interface {
+	Ended() <-chan struct{}
+	End() keeper.End
+	Terminate()
+	Kill()
+	Exec(ctx context.Context, args []string) (keeper.Result, error)
+}
 
-// Status returns what the pod is doing now.
-func (p *Pod) Status() Status { return Status{} }
+// launcher starts the program of a container; ctx bounds the start alone.
+type launcher func(ctx context.Context, title string, c Container, out io.Writer) (process, error)
 
-// Logs returns the last lines that a container has written, at most so many
-// and at most a few hundred, those of processes before this one included.
-func (p *Pod) Logs(container string, lines int) []string { return nil }
-
-// Stop ends the pod as Kubernetes does: preStop, SIGTERM, the rest of the grace
-// period, SIGKILL. It returns when all processes are gone. When ctx ends
-// before, they are killed at once, and its cause is returned.
-func (p *Pod) Stop(ctx context.Context) error { return nil }
-
-// Kill ends the pod at once and returns when all its processes are gone.
-func (p *Pod) Kill() {}
+func launch(ctx context.Context, title string, c Container, out io.Writer) (process, error) {
+	p, err := keeper.Start(ctx, keeper.Program{Title: title, Args: c.Args, Dir: c.Dir, Env: c.Env, Output: out})
+	if err != nil {
+		return nil, err // and no pointer that is nil
+	}
+	return p, nil
+}
