@@ -93,7 +93,8 @@ func TestFaultsReachTheImage(t *testing.T) {
 		}
 	}
 	for _, file := range []string{"headgate.yaml", "demo.yaml"} {
-		args := regexp.MustCompile(`(?m)^        ([A-Z_]+): `).FindAllStringSubmatch(read(t, file), -1)
+		_, build, _ := strings.Cut(read(t, file), "      args:\n")
+		args := regexp.MustCompile(`(?m)^        ([A-Z_]+): `).FindAllStringSubmatch(build, -1)
 		if len(args) < 2 {
 			t.Errorf("%s: found no build arguments", file)
 		}
