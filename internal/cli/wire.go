@@ -40,6 +40,9 @@ type wiring struct {
 	closers []io.Closer
 	// note, when set, is told what a person should know meanwhile.
 	note func(line string)
+	// sandbox, when set, is a folder that paths in the file are below, with a
+	// local world that listens where it likes: the demonstration's.
+	sandbox string
 }
 
 func newWiring() *wiring { return &wiring{parts: &stages.Parts{}} }
@@ -114,17 +117,18 @@ func (w *wiring) openFlags(s *redisSection, text func(source.Template) (string, 
 	if err != nil {
 		return fmt.Errorf("read redis.url: %w", err)
 	}
-	return w.useFlags(url)
+	_, err = w.useFlags(url)
+	return err
 }
 
-func (w *wiring) useFlags(url string) error {
+func (w *wiring) useFlags(url string) (*flagstore.Store, error) {
 	flags, err := flagstore.Open(url)
 	if err != nil {
-		return fmt.Errorf("read redis.url: %w", err)
+		return nil, fmt.Errorf("read redis.url: %w", err)
 	}
 	w.closers = append(w.closers, flags)
 	w.parts.Flags = flags
-	return nil
+	return flags, nil
 }
 
 // router returns the router that a traffic setting names.
@@ -249,8 +253,37 @@ func (w *wiring) connectLocal(ctx context.Context, p *pipeline.Pipeline, text fu
 	if k, ok := pipeline.SectionOf[*kubernetesSection](p, kubernetesKey); ok {
 		opts.Namespace = cmp.Or(opts.Namespace, k.Namespace.Value)
 	}
+	if w.world != nil {
+		w.world.SetPrograms(programs)
+	} else if err := w.openWorld(ctx, p, s, opts); err != nil {
+		return err
+	}
+	if w.parts.Gates.Metrics, err = prom.New(prom.Config{URL: w.world.PrometheusURL(), Timeout: localQuery}); err != nil {
+		return err
+	}
+	flags, err := w.useFlags(w.world.RedisURL())
+	if err != nil {
+		return fmt.Errorf("open the local Redis: %w", err)
+	}
+	for i, path := range s.FlagPaths() {
+		if err := flags.CreateFrom(ctx, w.place(path)); err != nil {
+			return wrongSection(p, s.Flags[i].Pos, err)
+		}
+	}
+	w.parts.Manifests = w.manifests
+	w.parts.Namespace = cmp.Or(opts.Namespace, "default")
+	w.parts.Platform, w.parts.Registry, w.parts.Images = w.world, w.world, w.world
+	w.parts.Router, w.parts.RouterOf = w.world.Router, w.world.RouterOf
+	return nil
+}
+
+// openWorld opens the local world of a pipeline.
+func (w *wiring) openWorld(ctx context.Context, p *pipeline.Pipeline, s *local.Section, opts local.Options) (err error) {
+	if w.sandbox != "" {
+		opts.Listen = ""
+	}
 	if paths := s.Paths(); len(paths) > 0 {
-		if opts.Manifests, err = manifests.Read(paths); err != nil {
+		if opts.Manifests, err = w.manifests(paths); err != nil {
 			return wrongSection(p, s.Manifests[0].Pos, err)
 		}
 	}
@@ -259,14 +292,22 @@ func (w *wiring) connectLocal(ctx context.Context, p *pipeline.Pipeline, text fu
 	}
 	w.closers = append(w.closers, w.world)
 	w.note(localNote(w.world.ProxyURL(), w.world.PrometheusURL()))
-	if w.parts.Gates.Metrics, err = prom.New(prom.Config{URL: w.world.PrometheusURL(), Timeout: localQuery}); err != nil {
-		return err
-	}
-	if err := w.useFlags(w.world.RedisURL()); err != nil {
-		return fmt.Errorf("open the local Redis: %w", err)
-	}
-	w.parts.Namespace = cmp.Or(opts.Namespace, "default")
-	w.parts.Platform, w.parts.Registry, w.parts.Images = w.world, w.world, w.world
-	w.parts.Router, w.parts.RouterOf = w.world.Router, w.world.RouterOf
 	return nil
+}
+
+// manifests reads those of paths in the file.
+func (w *wiring) manifests(paths []string) ([]json.RawMessage, error) {
+	placed := make([]string, len(paths))
+	for i, path := range paths {
+		placed[i] = w.place(path)
+	}
+	return manifests.Read(placed)
+}
+
+// place is where a path in the file is.
+func (w *wiring) place(path string) string {
+	if w.sandbox == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(w.sandbox, path)
 }

@@ -117,10 +117,16 @@ func (s *images) make(name, tag string) (image, error) {
 // machine has.
 func ours(program string) bool { return strings.ContainsAny(program, `/\`) }
 
+// self is the name of the program that this is, wherever it was installed.
+const self = "headgate"
+
 // programFile is where the program of an image is.
 func programFile(p Program) (string, error) {
 	if len(p.Command) == 0 || p.Command[0] == "" {
 		return "", errors.New("no command is given")
+	}
+	if p.Command[0] == self {
+		return os.Executable()
 	}
 	program := filepath.FromSlash(p.Command[0])
 	path, err := exec.LookPath(program)
@@ -198,6 +204,8 @@ func (s *images) args(i image) []string {
 	out := slices.Clone(i.Command)
 	if i.Kept != "" {
 		out[0] = filepath.Join(s.dir, i.Kept)
+	} else if own, err := os.Executable(); err == nil && out[0] == self {
+		out[0] = own
 	}
 	return out
 }
@@ -228,6 +236,8 @@ var (
 
 // CheckImage reports an image without a program.
 func (w *World) CheckImage(_ context.Context, name string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	p, err := w.images.program(name, "")
 	if err != nil {
 		if _, tagged := w.taggedProgram(name); tagged {
@@ -242,6 +252,14 @@ func (w *World) CheckImage(_ context.Context, name string) error {
 		return fmt.Errorf("image %s: %w", name, err)
 	}
 	return nil // a file of the user's may still have to be built
+}
+
+// SetPrograms says what runs in place of images that are made from now on, for
+// the next of several releases to one world.
+func (w *World) SetPrograms(programs map[string]Program) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.images.programs = programs
 }
 
 func (w *World) taggedProgram(name string) (Program, bool) {

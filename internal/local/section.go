@@ -20,6 +20,7 @@ type Section struct {
 	Pos       source.Pos
 	Images    source.Map[ImageDecl] `yaml:"images" doc:"What runs in place of each image: by its name as the build stage or the manifests have it, without tag, or with one for that tag alone." example:"ghcr.io/acme/user-service: {command: [bin/user-service]}"`
 	Manifests []source.String       `yaml:"manifests" doc:"Files and folders with objects that the cluster has and the release's own manifests do not: Secrets, ConfigMaps, or the Deployment that is live before the first run." example:"[local/]"`
+	Flags     []source.String       `yaml:"flags" doc:"Files with feature flags as they are before the first run, one record as JSON in each. A flag that is there already is left as it is." example:"[new_profile_format.json]"`
 	Listen    source.String         `yaml:"listen" doc:"Address, on loopback, that users reach the service by. Default: 127.0.0.1 and a free port, the same as the last time where it is still free; the run prints it." example:"127.0.0.1:8080"`
 	Scrape    source.Duration       `yaml:"scrapeInterval" default:"1s" min:"100ms" max:"1m" doc:"How often metrics are fetched."`
 }
@@ -27,7 +28,7 @@ type Section struct {
 // ImageDecl says what is run in place of an image.
 type ImageDecl struct {
 	Pos     source.Pos
-	Command []source.Template           `yaml:"command" oneof:"what" doc:"The program and its first arguments, in place of the image's entrypoint and the container's command. A program with a / is a file below the folder that headgate runs in; it is copied, so that a later build does not change what runs." example:"[bin/user-service]"`
+	Command []source.Template           `yaml:"command" oneof:"what" doc:"The program and its first arguments, in place of the image's entrypoint and the container's command. A program with a / is a file below the folder that headgate runs in; it is copied, so that a later build does not change what runs. The name headgate alone is the program that reads this file." example:"[bin/user-service]"`
 	Args    []source.Template           `yaml:"args" doc:"Further arguments, in place of the container's args. Default: those."`
 	Dir     source.String               `yaml:"dir" doc:"The folder that it runs in. Default: the one that headgate runs in."`
 	Env     source.Map[source.Template] `yaml:"env" keys:"^[A-Za-z_][A-Za-z0-9_.-]*$" words:"a name of letters, digits, _, - and ." doc:"Variables of the environment. They win over those of the manifests, and may name them, and PORT, PORT_<NAME>, HEADGATE_LOCAL_REDIS, HEADGATE_LOCAL_PROMETHEUS and HEADGATE_LOCAL_TRACK, as $(NAME)." example:"ADDRESS: 127.0.0.1:$(PORT)"`
@@ -138,6 +139,15 @@ func (s *Section) Paths() []string {
 	var out []string
 	for _, m := range s.Manifests {
 		out = append(out, m.Value)
+	}
+	return slices.Clip(out)
+}
+
+// FlagPaths are those of the section's flags.
+func (s *Section) FlagPaths() []string {
+	var out []string
+	for _, f := range s.Flags {
+		out = append(out, f.Value)
 	}
 	return slices.Clip(out)
 }
