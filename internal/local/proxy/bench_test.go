@@ -76,6 +76,7 @@ func BenchmarkProxyThroughput(b *testing.B) {
 }
 
 func timed(b *testing.B, c *http.Client, url string) time.Duration {
+	b.Helper()
 	began := time.Now()
 	req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, nil)
 	if err != nil {

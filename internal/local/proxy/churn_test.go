@@ -143,6 +143,7 @@ func TestNoRequestIsLostWhileWeightsAndPodsChange(t *testing.T) {
 	var change, users sync.WaitGroup
 	change.Go(func() { r.run(changing) })
 
+	until := time.Now().Add(3 * time.Second) // thousands of requests, and hundreds on a busy machine
 	var served, lost atomic.Int32
 	count := func(what string, err error) {
 		if served.Add(1); err != nil && lost.Add(1) < 10 {
@@ -154,7 +155,7 @@ func TestNoRequestIsLostWhileWeightsAndPodsChange(t *testing.T) {
 		fresh := client(t, user%4 == 3)
 		fresh.Transport.(*http.Transport).DisableKeepAlives = true
 		users.Go(func() {
-			for n := range 300 {
+			for n := 0; time.Now().Before(until); n++ {
 				count("kept connection", once(t.Context(), kept, s.URL(), n))
 				if n%5 == 0 {
 					count("new connection", once(t.Context(), fresh, s.URL(), n/5))
@@ -163,7 +164,7 @@ func TestNoRequestIsLostWhileWeightsAndPodsChange(t *testing.T) {
 		})
 	}
 	users.Go(func() {
-		for range 20 {
+		for time.Now().Before(until) {
 			count("WebSocket", converse(t.Context(), s))
 		}
 	})
@@ -172,10 +173,10 @@ func TestNoRequestIsLostWhileWeightsAndPodsChange(t *testing.T) {
 	change.Wait()
 	r.rests.Wait()
 	counts := s.Counts(shop)
-	if served.Load() != 8*360+20 || lost.Load() != 0 || counts["canary"].Requests < 300 || counts["stable"].Requests < 300 || r.ended.Load() < 20 {
+	if served.Load() < 200 || lost.Load() != 0 || counts["canary"].Requests < 20 || counts["stable"].Requests < 20 || r.ended.Load() < 10 {
 		t.Errorf("%d served, %d lost, %d pods ended, %+v", served.Load(), lost.Load(), r.ended.Load(), counts)
 	}
-	t.Logf("%d served, none lost, %d pods ended; stable %d, canary %d", served.Load(), r.ended.Load(), counts["stable"].Requests, counts["canary"].Requests)
+	t.Logf("%d served, %d lost, %d pods ended; stable %d, canary %d", served.Load(), lost.Load(), r.ended.Load(), counts["stable"].Requests, counts["canary"].Requests)
 	if counts["stable"].Again+counts["canary"].Again != 0 {
 		t.Errorf("requests went to pods that were gone: %+v", counts)
 	}

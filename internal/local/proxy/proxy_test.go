@@ -33,11 +33,11 @@ func bothProtocols() *http.Protocols {
 	return &p
 }
 
-func startPod(t testing.TB, h http.Handler) *pod {
-	t.Helper()
+func startPod(tb testing.TB, h http.Handler) *pod {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	p := &pod{address: l.Addr().String(), ended: make(chan struct{}), conns: map[net.Conn]http.ConnState{}}
 	p.server = &http.Server{
@@ -54,7 +54,7 @@ func startPod(t testing.TB, h http.Handler) *pod {
 		defer close(p.ended)
 		_ = p.server.Serve(l)
 	}()
-	t.Cleanup(p.kill)
+	tb.Cleanup(p.kill)
 	return p
 }
 
@@ -79,27 +79,27 @@ func says(name string) http.Handler {
 	})
 }
 
-func startServer(t testing.TB) *proxy.Server {
-	t.Helper()
+func startServer(tb testing.TB) *proxy.Server {
+	tb.Helper()
 	s, err := proxy.NewServer(proxy.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return s
 }
 
 // start makes a proxy with one route whose stable track has the given pods.
-func start(t testing.TB, pods ...*pod) *proxy.Server {
-	t.Helper()
-	s := startServer(t)
-	set(t, s, map[string]float64{"stable": 100})
+func start(tb testing.TB, pods ...*pod) *proxy.Server {
+	tb.Helper()
+	s := startServer(tb)
+	set(tb, s, map[string]float64{"stable": 100})
 	s.SetEndpoints(shop, "stable", addresses(pods...))
 	return s
 }
@@ -112,52 +112,52 @@ func addresses(pods ...*pod) []string {
 	return all
 }
 
-func set(t testing.TB, s *proxy.Server, weights map[string]float64) {
-	t.Helper()
+func set(tb testing.TB, s *proxy.Server, weights map[string]float64) {
+	tb.Helper()
 	if err := s.SetRoute(proxy.Route{Name: shop, Weights: weights}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
 // client returns a client that keeps connections and follows nothing; with h2
 // it speaks HTTP/2 without encryption.
-func client(t testing.TB, h2 bool) *http.Client {
-	t.Helper()
+func client(tb testing.TB, h2 bool) *http.Client {
+	tb.Helper()
 	var p http.Protocols
 	p.SetHTTP1(!h2)
 	p.SetUnencryptedHTTP2(h2)
 	tr := &http.Transport{Protocols: &p, DisableCompression: true, MaxIdleConnsPerHost: 100, ExpectContinueTimeout: 10 * time.Second}
-	t.Cleanup(tr.CloseIdleConnections)
+	tb.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: 30 * time.Second}
 }
 
 // get returns status and body.
-func get(t testing.TB, c *http.Client, url string) (int, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+func get(tb testing.TB, c *http.Client, url string) (int, string) {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, url, nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return do(t, c, req)
+	return do(tb, c, req)
 }
 
-func do(t testing.TB, c *http.Client, req *http.Request) (int, string) {
-	t.Helper()
+func do(tb testing.TB, c *http.Client, req *http.Request) (int, string) {
+	tb.Helper()
 	res, err := c.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return res.StatusCode, string(b)
 }
 
 // eventually asks until ok says yes.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(10 * time.Second)
@@ -165,7 +165,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("never: %s", what)
+			tb.Fatalf("never: %s", what)
 		}
 	}
 }
@@ -173,21 +173,21 @@ func eventually(t testing.TB, what string, ok func() bool) {
 var errTooLate = errors.New("too late")
 
 // within is a context that ends soon.
-func within(t testing.TB, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), d, errTooLate)
-	t.Cleanup(cancel)
+func within(tb testing.TB, d time.Duration) context.Context {
+	tb.Helper()
+	ctx, cancel := context.WithTimeoutCause(tb.Context(), d, errTooLate)
+	tb.Cleanup(cancel)
 	return ctx
 }
 
-func wantText(t testing.TB, got, want string) {
-	t.Helper()
+func wantText(tb testing.TB, got, want string) {
+	tb.Helper()
 	if got != want {
-		t.Errorf("got %q, want %q", got, want)
+		tb.Errorf("got %q, want %q", got, want)
 	}
 }
 
-func wantInFlight(t testing.TB, s *proxy.Server, track string, want int) {
-	t.Helper()
-	eventually(t, fmt.Sprintf("%d requests in flight to %s", want, track), func() bool { return s.InFlight(shop, track) == want })
+func wantInFlight(tb testing.TB, s *proxy.Server, track string, want int) {
+	tb.Helper()
+	eventually(tb, fmt.Sprintf("%d requests in flight to %s", want, track), func() bool { return s.InFlight(shop, track) == want })
 }
