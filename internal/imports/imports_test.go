@@ -29,6 +29,7 @@ var ours = map[string][]string{
 	"gates":               {"pipeline", "pipeline/source"},
 	"stages":              {"gates", "pipeline", "pipeline/source"},
 	"stages/portstest":    {"stages", "gates", "pipeline", "pipeline/source"},
+	"internal/load":       {},
 	"internal/redact":     {},
 	"internal/golden":     {},
 	"internal/manifests":  {},

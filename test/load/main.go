@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/headgate-dev/headgate/test/load/load"
+	"github.com/headgate-dev/headgate/internal/load"
 )
 
 func main() {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/headgate-dev/headgate/test/load/load"
+	"github.com/headgate-dev/headgate/internal/load"
 )
 
 func TestRun(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/headgate-dev/headgate/test/load/load"
+	"github.com/headgate-dev/headgate/internal/load"
 )
 
 func run(t *testing.T, c load.Config) load.Report {
