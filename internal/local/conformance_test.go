@@ -1,0 +1,29 @@
+package local_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/headgate-dev/headgate/internal/local"
+	"github.com/headgate-dev/headgate/stages"
+	"github.com/headgate-dev/headgate/stages/portstest"
+)
+
+func TestPlatformConforms(t *testing.T) {
+	portstest.Platform(t, func(t *testing.T) portstest.PlatformFixture {
+		w := open(t, options(t))
+		deploy(t, w, "user", 2)
+		return portstest.PlatformFixture{
+			Platform: w, Workload: workload("user"), Replicas: 2,
+			Old:     stages.Release{Image: image(t, w, "r.example/user:1"), Run: info("0")},
+			New:     stages.Release{Image: image(t, w, "r.example/user:2"), Run: info("1")},
+			Broken:  stages.Release{Image: "r.example/user@sha256:gone", Run: info("1")},
+			Missing: workload("fresh"),
+			First:   stages.Release{Image: image(t, w, "r.example/fresh:1"), Manifests: manifestsOf(t, "fresh"), Run: info("1")},
+			Running: func(_ *testing.T, tr stages.Track, image string) int { return local.Ready(w, tr, image) },
+			State:   func(*testing.T) string { return local.Describe(w) },
+			// A pod needs a second for its first probe, and there are eight of us here.
+			Patience: 60 * time.Second,
+		}
+	})
+}
