@@ -196,6 +196,10 @@ func (c *container) terminate(p process, grace time.Duration, stop <-chan struct
 	}
 	deadline := time.Now().Add(grace)
 	c.preStop(p, grace)
+	if c.pod.killed.Err() != nil {
+		p.Kill()
+		return
+	}
 	p.Terminate()
 	rest := time.NewTimer(max(time.Until(deadline), minGraceAfter(c.Spec.Lifecycle)))
 	defer rest.Stop()

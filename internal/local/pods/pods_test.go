@@ -164,7 +164,9 @@ func TestAProgramThatIsNotThere(t *testing.T) {
 	spec, _ := service(t)
 	spec.Containers[0].Args = []string{"./no-such-program"}
 	p, await := pod(t, spec)
-	s := await("restarted twice", func(s pods.Status) bool { return s.Containers[0].Restarts > 1 && s.Containers[0].Waiting == pods.WaitingCrashLoop })
+	s := await("restarted twice", func(s pods.Status) bool {
+		return s.Containers[0].Restarts > 1 && s.Containers[0].Waiting == pods.WaitingCrashLoop
+	})
 	c := s.Containers[0]
 	if c.Running || c.Exit.Reason != pods.ReasonStart || !strings.HasPrefix(c.Message, "it cannot be started: program ./no-such-program: ") {
 		t.Errorf("got %+v, %+v", c, c.Exit)
