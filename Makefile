@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.dat
 # Packages that have tests for a real cluster.
 E2E     := $(shell grep -rl --include='*_test.go' '^//go:build e2e' internal stages cmd test/e2e test/image test/publish 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
 
-.PHONY: build test unit e2e demo bench lint tidy version image image-ci clean
+.PHONY: build test unit e2e demo bench lint tidy version image image-ci completions snapshot clean
 
 # The binary, static and stripped, in bin/.
 build:
@@ -52,6 +52,16 @@ image:
 
 image-ci:
 	$(BUILDER) build --target ci $(IMAGE_ALL) -t $(IMAGE)-ci .
+
+# Completion scripts of the shells, for the packages of a release.
+completions: build
+	mkdir -p bin/completions
+	for shell in bash zsh fish; do bin/headgate completion $$shell >bin/completions/headgate.$$shell || exit; done
+
+# What a release is made of, as far as it needs no keys, no engine and no
+# network; in dist/.
+snapshot:
+	goreleaser release --snapshot --clean --skip=sign,sbom,docker
 
 # go mod tidy reads no go.work, and what go.mod requires of flags may not be
 # published yet.
