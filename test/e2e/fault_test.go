@@ -14,8 +14,8 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/headgate-dev/headgate/internal/load"
 	"github.com/headgate-dev/headgate/pipeline"
-	"github.com/headgate-dev/headgate/test/load/load"
 	"github.com/headgate-dev/headgate/test/story"
 )
 
@@ -98,7 +98,7 @@ func TestBadFlagIsPutBackWithTheRelease(t *testing.T) {
 	before := flag.read()
 	s.load(load.Config{Rate: 200})
 	path := s.pipelineFile("[{setWeight: 50%}, {pause: 6s}]", strings.ReplaceAll(flagStage, "FLAG", flag.name))
-	result := s.run(path, "badflag").want(pipeline.FailedRolledBack)
+	result := s.run(path, "badflag").Want(pipeline.FailedRolledBack)
 	if result.Stage != "profile" {
 		t.Errorf("stage %q failed, want profile", result.Stage)
 	}
@@ -125,10 +125,10 @@ func TestNothingIsPromotedWithoutPrometheus(t *testing.T) {
 	s := newShop(t, 2)
 	users := s.load(load.Config{Rate: 100})
 	r := s.run(s.pipelineFile(story.Steps), "good")
-	r.untilWeight(20)
+	r.UntilWeight(20)
 	t.Cleanup(func() { part("start") })
 	part("stop")
-	result := r.want(pipeline.FailedRolledBack)
+	result := r.Want(pipeline.FailedRolledBack)
 	if !strings.Contains(result.Reason, "unavailable") {
 		t.Errorf("the reason %q does not say that metrics were unavailable", result.Reason)
 	}
@@ -143,25 +143,25 @@ func TestCtrlCAtHalfTheTraffic(t *testing.T) {
 	users := s.load(load.Config{Rate: 100})
 	path := s.pipelineFile(story.Steps)
 	r := s.run(path, "good", "--run-id", "ctrl-c")
-	r.untilWeight(50)
+	r.UntilWeight(50)
 	time.Sleep(time.Second)
 	began := time.Now()
-	if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := r.Process().Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	r.want(pipeline.CancelledInt)
+	r.Want(pipeline.CancelledInt)
 	if took := time.Since(began); took > 6*time.Second {
 		t.Errorf("headgate took %s to end", took)
 	}
-	if took := r.undone("route").Sub(began); took > 3*time.Second || took < 0 {
+	if took := r.Undone("route").Sub(began); took > 3*time.Second || took < 0 {
 		t.Errorf("traffic was back after %s, want 3s", took)
 	}
 	if w := s.weight(); w != 0 {
 		t.Errorf("the canary has %g%%", w)
 	}
-	s.start("recover", path, "--var", "image="+shared.images["good"], "--report", "json=-").want(pipeline.FailedRolledBack)
+	s.start("recover", path, "--var", "image="+shared.images["good"], "--report", "json=-").Want(pipeline.FailedRolledBack)
 	s.isOld()
-	s.start("recover", path, "--var", "image="+shared.images["good"], "--report", "json=-").want(pipeline.Delivered)
+	s.start("recover", path, "--var", "image="+shared.images["good"], "--report", "json=-").Want(pipeline.Delivered)
 	if report := users.Stop(); report.Failed > 0 {
 		t.Errorf("users lost requests: %+v", report)
 	}
@@ -178,17 +178,17 @@ func TestKilledAfterEachChange(t *testing.T) {
 		path := s.pipelineFile("[{setWeight: 50%}, {pause: 1s}]", strings.ReplaceAll(flagStage, "FLAG", flag.name))
 		r := s.run(path, "good", "--run-id", s.ns)
 		changes, killed := 0, ""
-		for e := range r.seen {
+		for e := range r.Seen() {
 			if e.Type != pipeline.Changed {
 				continue
 			}
 			if changes++; changes == n {
 				killed = e.Change.Thing.String() + " " + e.Change.Key
-				_ = r.cmd.Process.Signal(syscall.SIGKILL)
+				_ = r.Process().Signal(syscall.SIGKILL)
 				break
 			}
 		}
-		code := r.wait()
+		code := r.Wait()
 		if killed == "" {
 			if code != int(pipeline.Delivered) {
 				t.Fatalf("the run that was not killed ended with %d", code)
@@ -197,7 +197,7 @@ func TestKilledAfterEachChange(t *testing.T) {
 			return
 		}
 		again := s.run(path, "good", "--run-id", s.ns)
-		again.want(pipeline.Delivered)
+		again.Want(pipeline.Delivered)
 		s.is("good")
 		if got := s.spec("HTTPRoute", "user-service"); got != route {
 			t.Errorf("killed after %s: the route is\n%s\nwant\n%s", killed, got, route)
@@ -223,16 +223,16 @@ func TestRollbackFromTheJournalAlone(t *testing.T) {
 	s.load(load.Config{Rate: 100})
 	path := s.pipelineFile("[{setWeight: 50%}, {pause: 1s}]", strings.ReplaceAll(flagStage, "FLAG", flag.name))
 	r := s.run(path, "good", "--run-id", s.ns)
-	r.until("the flag was changed", func(e pipeline.Event) bool {
+	r.Until("the flag was changed", func(e pipeline.Event) bool {
 		return e.Type == pipeline.Changed && e.Change.Thing.Kind == "flag"
 	})
-	_ = r.cmd.Process.Signal(syscall.SIGKILL)
-	r.wait()
+	_ = r.Process().Signal(syscall.SIGKILL)
+	r.Wait()
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("HEADGATE_REDIS", shared.redis)
-	s.start("rollback", "--pipeline", "user-service", "--namespace", s.ns, "--report", "json=-").want(pipeline.FailedRolledBack)
+	s.start("rollback", "--pipeline", "user-service", "--namespace", s.ns, "--report", "json=-").Want(pipeline.FailedRolledBack)
 	s.isOld()
 	if after := flag.read(); after["rollout_percentage"] != before["rollout_percentage"] {
 		t.Errorf("the flag is %v, was %v", after, before)

@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/headgate-dev/headgate/internal/load"
 	"github.com/headgate-dev/headgate/pipeline"
-	"github.com/headgate-dev/headgate/test/load/load"
 )
 
 // TestTwoWorkloadsOfOneRouteAreBothPutBack: what one stage has saved of the
@@ -58,7 +58,7 @@ func TestTwoWorkloadsOfOneRouteAreBothPutBack(t *testing.T) {
 	if err := os.WriteFile(path, []byte(head+"stages:\n"+stage+second+"  - name: no\n    run: {run: exit 1}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s.run(path, "good").want(pipeline.FailedRolledBack)
+	s.run(path, "good").Want(pipeline.FailedRolledBack)
 	if after := s.spec("HTTPRoute", "user-service"); after != before {
 		t.Errorf("the route is\n%s\nwant\n%s", after, before)
 	}
@@ -71,16 +71,16 @@ func TestCanaryThatLosesItsPodsIsPutBackInTheMiddleOfAPause(t *testing.T) {
 	s := newShop(t, 1)
 	s.load(load.Config{Rate: 100})
 	r := s.run(s.pipelineFile("[{setWeight: 50%}, {pause: 60s}]"), "good")
-	r.untilWeight(50)
+	r.UntilWeight(50)
 	if err := s.client("Deployment").Delete(t.Context(), "user-service-canary", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	result := r.want(pipeline.FailedRolledBack)
+	result := r.Want(pipeline.FailedRolledBack)
 	if !strings.Contains(result.Reason, "none of its pods") {
 		t.Errorf("the reason %q does not name the pods", result.Reason)
 	}
-	if took := r.undone("route").Sub(began); took > 5*time.Second {
+	if took := r.Undone("route").Sub(began); took > 5*time.Second {
 		t.Errorf("traffic was back after %s, want 5s", took)
 	}
 	// Who deleted the Deployment left its pods to Kubernetes.
@@ -94,11 +94,11 @@ func TestDeploymentChangedMeanwhileIsPutBackBeforeTheCommit(t *testing.T) {
 	s := newShop(t, 1)
 	users := s.load(load.Config{Rate: 100})
 	r := s.run(s.pipelineFile("[{setWeight: 50%}, {pause: 3s}]"), "good")
-	r.untilWeight(50)
+	r.UntilWeight(50)
 	s.edited("Deployment", "user-service", func(u *unstructured.Unstructured) {
 		s.set(u, int64(7), "spec", "revisionHistoryLimit") // no new pods: whose requests they lose is not the question here
 	})
-	result := r.want(pipeline.FailedRolledBack)
+	result := r.Want(pipeline.FailedRolledBack)
 	if !strings.Contains(result.Reason, "was changed by") {
 		t.Errorf("the reason %q does not say that somebody else changed it", result.Reason)
 	}
@@ -122,7 +122,7 @@ func TestNoRoomForThePromotionIsFoundBeforehand(t *testing.T) {
 		used, _, _ := unstructured.NestedString(s.get("ResourceQuota", "small").Object, "status", "used", "pods")
 		return used == "2"
 	})
-	result := s.run(s.pipelineFile("[{setWeight: 50%}]"), "good").want(pipeline.FailedUnchanged)
+	result := s.run(s.pipelineFile("[{setWeight: 50%}]"), "good").Want(pipeline.FailedUnchanged)
 	if !strings.Contains(result.Reason, "no room for 3 more pods") {
 		t.Errorf("the reason is %q", result.Reason)
 	}

@@ -13,8 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/headgate-dev/headgate/internal/load"
 	"github.com/headgate-dev/headgate/pipeline"
-	"github.com/headgate-dev/headgate/test/load/load"
+	"github.com/headgate-dev/headgate/test/runner"
 	"github.com/headgate-dev/headgate/test/story"
 )
 
@@ -25,9 +26,9 @@ func TestGoodReleaseIsPromotedWithoutALostRequest(t *testing.T) {
 	kept := s.load(load.Config{Rate: 350, Timeout: 5 * time.Second})
 	fresh := s.load(load.Config{Rate: 150, Timeout: 5 * time.Second, NewConnections: true})
 	r := s.run(s.pipelineFile(story.Steps, strings.ReplaceAll(flagStage, "FLAG", flag.name)), "good")
-	r.want(pipeline.Delivered)
+	r.Want(pipeline.Delivered)
 	// What was served so far counts with what follows: the old pods are gone.
-	for deadline := time.Now().Add(time.Minute); time.Since(r.all()[0].Time) < 42*time.Second && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Since(r.All()[0].Time) < 42*time.Second && time.Now().Before(deadline); {
 		time.Sleep(100 * time.Millisecond)
 	}
 	k, f := kept.Stop(), fresh.Stop()
@@ -36,7 +37,7 @@ func TestGoodReleaseIsPromotedWithoutALostRequest(t *testing.T) {
 		t.Errorf("only %d requests were sent, want 20,000", k.Requests+f.Requests)
 	}
 	if k.Failed+f.Failed > 0 {
-		t.Logf("headgate:\n%s", r.story())
+		t.Logf("headgate:\n%s", r.Story())
 		t.Errorf("requests were lost:\nkept: %v %v\nnew: %v %v", k.Kinds, k.Failures, f.Kinds, f.Failures)
 	}
 	s.is("good")
@@ -67,7 +68,7 @@ func TestStories(t *testing.T) {
 			began := time.Now()
 			r := s.run(s.pipelineFile(story.Steps), release)
 			shown := s.pull(r, st, trigger)
-			code := r.wait()
+			code := r.Wait()
 			took := time.Since(began)
 			s.backInTime(r, shown)
 			s.told(st, r, users.Stop(), pipeline.Ending(code), took)
@@ -82,12 +83,12 @@ func TestStories(t *testing.T) {
 // pull makes a release bad once it has the share of the traffic at which it
 // shall be, and tells when the metric shows that; nil for one that needs no
 // traffic to be bad.
-func (s *shop) pull(r *headgateRun, st story.Story, trigger *flagRecord) <-chan time.Time {
+func (s *shop) pull(r *runner.Run, st story.Story, trigger *flagRecord) <-chan time.Time {
 	s.t.Helper()
 	if st.At == 0 {
 		return nil
 	}
-	r.untilWeight(st.At)
+	r.UntilWeight(st.At)
 	if st.At > 20 {
 		trigger.set(100)
 	}
@@ -95,12 +96,12 @@ func (s *shop) pull(r *headgateRun, st story.Story, trigger *flagRecord) <-chan 
 }
 
 // backInTime checks how long after the metric showed it traffic was back.
-func (s *shop) backInTime(r *headgateRun, shown <-chan time.Time) {
+func (s *shop) backInTime(r *runner.Run, shown <-chan time.Time) {
 	s.t.Helper()
 	if shown == nil {
 		return
 	}
-	back, first := r.undone("route"), <-shown
+	back, first := r.Undone("route"), <-shown
 	s.t.Logf("traffic was back %s after the metric showed it", back.Sub(first))
 	if back.Sub(first) > 2*time.Second {
 		s.t.Errorf("traffic was back %s after the metric showed it, want within the interval of 1s and 1s", back.Sub(first))
@@ -108,9 +109,9 @@ func (s *shop) backInTime(r *headgateRun, shown <-chan time.Time) {
 }
 
 // told has a story judged by its table.
-func (s *shop) told(st story.Story, r *headgateRun, users load.Report, ending pipeline.Ending, took time.Duration) {
+func (s *shop) told(st story.Story, r *runner.Run, users load.Report, ending pipeline.Ending, took time.Duration) {
 	s.t.Helper()
-	all := r.all()
+	all := r.All()
 	o := story.Outcome{
 		Ending: ending, Took: took, Reason: all[len(all)-1].Reason, Weight: s.weight(),
 		Requests: users.Requests, Failed: users.Failed, Versions: map[string]int{},
@@ -193,7 +194,7 @@ func TestWrongFileAndPreflightChangeNothing(t *testing.T) {
 	}
 	for _, tc := range cases {
 		path := s.edit(good, tc.name, tc.old, tc.new)
-		s.run(path, "good").want(tc.ending)
+		s.run(path, "good").Want(tc.ending)
 		if got := s.spec("HTTPRoute", "user-service") + s.spec("Deployment", "user-service"); got != before {
 			t.Errorf("%s: something was changed:\n%s", tc.name, got)
 		}

@@ -22,7 +22,7 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/dynamic"
 
-	"github.com/headgate-dev/headgate/test/load/load"
+	"github.com/headgate-dev/headgate/internal/load"
 	"github.com/headgate-dev/headgate/test/story"
 )
 
