@@ -11,6 +11,7 @@ import (
 
 func TestPlatformConforms(t *testing.T) {
 	portstest.Platform(t, func(t *testing.T) portstest.PlatformFixture {
+		t.Parallel() // each has a world of its own, and waits for probes most of the time
 		w := open(t, options(t))
 		deploy(t, w, "user", 2)
 		return portstest.PlatformFixture{
