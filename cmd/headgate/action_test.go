@@ -34,10 +34,11 @@ type compositeStep struct {
 // runner runs steps of the action as the runner of GitHub does.
 type runner struct {
 	action composite
-	// dir is where the job works, output the file for the step's outputs.
-	dir, output string
-	inputs      map[string]string
-	binary      string
+	// path is the action's folder, dir where the job works, output and summary
+	// are the files for the step's outputs and its part of the job summary.
+	path, dir, output, summary string
+	inputs                     map[string]string
+	binary                     string
 }
 
 func newRunner(t *testing.T, pipeline string) *runner {
@@ -45,7 +46,11 @@ func newRunner(t *testing.T, pipeline string) *runner {
 	if runtime.GOOS == "windows" {
 		t.Skip("the action's steps are for bash")
 	}
-	r := &runner{dir: t.TempDir(), inputs: map[string]string{}}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &runner{path: root, dir: t.TempDir(), inputs: map[string]string{}}
 	text, err := os.ReadFile("../../action.yml")
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +69,7 @@ func newRunner(t *testing.T, pipeline string) *runner {
 	if err := os.Symlink(self, r.binary); err != nil {
 		t.Fatal(err)
 	}
-	r.output = filepath.Join(r.dir, "output")
+	r.output, r.summary = filepath.Join(r.dir, "output"), filepath.Join(r.dir, "summary")
 	if err := os.WriteFile(filepath.Join(r.dir, "headgate.yaml"), []byte(pipeline), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -82,22 +87,29 @@ func (r *runner) command(ctx context.Context, t *testing.T, id string) *exec.Cmd
 		t.Fatalf("the action has no step %s", id)
 	}
 	step := r.action.Runs.Steps[at]
-	script := filepath.Join(r.dir, id+".sh")
+	temp := filepath.Join(r.dir, "temp")
+	if err := os.MkdirAll(temp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(temp, id+".sh")
 	if err := os.WriteFile(script, []byte(step.Run), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(r.output, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
+	// The runner makes the files of each step, and reads them after it.
+	for _, file := range []string{r.output, r.summary, filepath.Join(r.dir, "env"), filepath.Join(r.dir, "path"), filepath.Join(r.dir, "state")} {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	cmd := exec.CommandContext(ctx, "bash", "--noprofile", "--norc", "-e", "-o", "pipefail", script)
 	cmd.Dir = r.dir
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir, "GITHUB_ACTIONS=true", "GITHUB_OUTPUT=" + r.output,
-		"GITHUB_ACTION_PATH=" + root, "RUNNER_TEMP=" + r.dir, "GORACE=atexit_sleep_ms=0",
+		"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir, "CI=true", "GITHUB_ACTIONS=true", "GITHUB_WORKSPACE=" + r.dir,
+		"GITHUB_OUTPUT=" + r.output, "GITHUB_STEP_SUMMARY=" + r.summary, "GITHUB_ENV=" + filepath.Join(r.dir, "env"),
+		"GITHUB_PATH=" + filepath.Join(r.dir, "path"), "GITHUB_STATE=" + filepath.Join(r.dir, "state"),
+		"GITHUB_RUN_ID=8412", "GITHUB_RUN_ATTEMPT=1", "GITHUB_ACTION_PATH=" + r.path,
+		"RUNNER_TEMP=" + filepath.Join(r.dir, "temp"), "RUNNER_TOOL_CACHE=" + filepath.Join(r.dir, "tools"), "RUNNER_OS=Linux", "RUNNER_ARCH=X64",
+		"GORACE=atexit_sleep_ms=0",
 	}
 	for name, value := range step.Env {
 		cmd.Env = append(cmd.Env, name+"="+expression.ReplaceAllStringFunc(value, func(e string) string {
@@ -125,7 +137,7 @@ func (r *runner) step(t *testing.T, id string) (out string, code int) {
 	return string(text), 0
 }
 
-// outputs reads what the last step has set, of one line each.
+// outputs reads what the last step has set, as the runner does.
 func (r *runner) outputs(t *testing.T) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(r.output)
@@ -134,11 +146,18 @@ func (r *runner) outputs(t *testing.T) map[string]string {
 	}
 	found := map[string]string{}
 	lines := strings.Split(string(text), "\n")
-	for i, line := range lines {
-		if name, _, ok := strings.Cut(line, "<<"); ok && i+1 < len(lines) {
-			found[name] = lines[i+1]
-		} else if name, value, ok := strings.Cut(line, "="); ok {
+	for i := 0; i < len(lines); i++ {
+		if name, delimiter, ok := strings.Cut(lines[i], "<<"); ok {
+			end := slices.Index(lines[i+1:], delimiter)
+			if end < 0 {
+				t.Fatalf("output %s has no end", name)
+			}
+			found[name] = strings.Join(lines[i+1:i+1+end], "\n")
+			i += end + 1
+		} else if name, value, ok := strings.Cut(lines[i], "="); ok {
 			found[name] = value
+		} else if lines[i] != "" {
+			t.Fatalf("line %d of the outputs is none: %q", i+1, lines[i])
 		}
 	}
 	return found
@@ -156,6 +175,14 @@ func TestTheActionRunsAndSaysHowItEnded(t *testing.T) {
 	for _, name := range []string{"run.jsonl", "run.md"} {
 		if _, err := os.Stat(filepath.Join(r.dir, name)); err != nil {
 			t.Error(err)
+		}
+	}
+	if text, err := os.ReadFile(r.summary); err != nil || !strings.Contains(string(text), "✅ shop: delivered") {
+		t.Errorf("got summary %q, %v", text, err)
+	}
+	for _, name := range []string{"env", "path", "state"} {
+		if text, err := os.ReadFile(filepath.Join(r.dir, name)); err != nil || len(text) > 0 {
+			t.Errorf("the step wrote to the file %s what nobody asked for: %q, %v", name, text, err)
 		}
 	}
 	if out, code := r.step(t, "recover"); code != 0 || !strings.Contains(out, "nothing is unfinished") {
@@ -176,7 +203,7 @@ func TestInputsOfTheActionAreNoCommands(t *testing.T) {
 	const hostile = "x\"; touch pwned; $(touch pwned) `touch pwned` ' && touch pwned #\ntouch pwned"
 	r := newRunner(t, delivered)
 	for name := range r.inputs {
-		if name != "binary" && name != "command" {
+		if !slices.Contains([]string{"binary", "command", "version", "mirror"}, name) {
 			r.inputs[name] = hostile
 		}
 	}
