@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -109,6 +110,40 @@ func TestAnswerBeforeTheEndOfTheRequest(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What the proxy answers itself leaves the connection whole as well.
+func TestRefusalOfABodyThatNobodyReads(t *testing.T) {
+	s := startServer(t)
+	set(t, s, all)
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	in := bufio.NewReader(c)
+	refused := func(request string) *http.Response {
+		t.Helper()
+		_, _ = io.WriteString(c, request)
+		res, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if b, err := io.ReadAll(res.Body); res.StatusCode != http.StatusServiceUnavailable || !strings.HasPrefix(string(b), "no pod of track stable") || err != nil {
+			t.Fatalf("got %s %q, %v", res.Status, b, err)
+		}
+		return res
+	}
+	for range 3 {
+		refused("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
+		refused("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n")
+	}
+	// Who waits for leave is told no, and need not send the body to hear it.
+	if res := refused("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"); !res.Close {
+		t.Error("the connection is kept though the body may come or not")
 	}
 }
 
