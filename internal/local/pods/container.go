@@ -130,6 +130,9 @@ func (c *container) once(stop <-chan struct{}, restarts int) *Exit {
 	}
 	c.set(func(s *ContainerStatus) {
 		s.Running, s.Started, s.Waiting, s.Message = true, began, "", "it has just started"
+		if numbered, ok := p.(interface{ Pid() int }); ok {
+			s.PID = numbered.Pid()
+		}
 	})
 	reason, why := c.attend(p, stop)
 	<-p.Ended()

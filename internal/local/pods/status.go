@@ -52,6 +52,8 @@ type ContainerStatus struct {
 	// answers its readiness probe, if it has one. An init container is ready
 	// when it has ended well.
 	Running, Ready bool
+	// PID is the number of the process, or of the last one; 0 before the first.
+	PID int
 	// Restarts counts the starts but the first.
 	Restarts int
 	// Started is when the last process started, zero before the first.
