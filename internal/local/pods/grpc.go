@@ -29,9 +29,12 @@ func (c *container) askGRPC(ctx context.Context, a *corev1.GRPCAction) error {
 	if a.Service != nil {
 		service = *a.Service
 	}
-	scheme, h2c := "http", true
+	scheme, protocols := "http", new(http.Protocols)
 	if a.Mode != nil && *a.Mode == corev1.GRPCProbeModeTLS {
-		scheme, h2c = "https", false
+		scheme = "https"
+		protocols.SetHTTP2(true)
+	} else {
+		protocols.SetUnencryptedHTTP2(true)
 	}
 	target := scheme + "://" + address + "/grpc.health.v1.Health/Check"
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(healthRequest(service)))
@@ -41,12 +44,7 @@ func (c *container) askGRPC(ctx context.Context, a *corev1.GRPCAction) error {
 	req.Header.Set("Content-Type", "application/grpc")
 	req.Header.Set("Te", "trailers")
 	req.Header.Set("User-Agent", userAgent)
-	client := probeClient(h2c)
-	if !h2c {
-		transport := client.Transport.(*http.Transport) //nolint:errcheck,forcetypeassert // made above
-		transport.Protocols = new(http.Protocols)
-		transport.Protocols.SetHTTP2(true)
-	}
+	client := probeClient(protocols)
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if err != nil {
@@ -103,16 +101,11 @@ func healthOf(frame []byte) error {
 	}
 	status := uint64(0)
 	for b := frame[head:]; len(b) > 0; {
-		key, n := binary.Uvarint(b)
-		if n <= 0 {
+		value, n := binary.Uvarint(b[1:])
+		if b[0] != 1<<3 || n <= 0 {
 			return errors.New("the answer is no health status")
 		}
-		b = b[n:]
-		value, n := binary.Uvarint(b)
-		if n <= 0 || key != 1<<3 {
-			return errors.New("the answer is no health status")
-		}
-		status, b = value, b[n:]
+		status, b = value, b[1+n:]
 	}
 	switch status {
 	case serving:

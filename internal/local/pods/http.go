@@ -38,7 +38,12 @@ func (c *container) get(ctx context.Context, a *corev1.HTTPGetAction) error {
 		return err
 	}
 	setHeaders(req, a.HTTPHeaders)
-	client := probeClient(a.Protocol != nil && *a.Protocol == corev1.HTTPProtocolHTTP2)
+	var protocols *http.Protocols
+	if a.Protocol != nil && *a.Protocol == corev1.HTTPProtocolHTTP2 {
+		protocols = new(http.Protocols)
+		protocols.SetUnencryptedHTTP2(true)
+	}
+	client := probeClient(protocols)
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if err != nil {
@@ -82,15 +87,12 @@ func setHeaders(req *http.Request, all []corev1.HTTPHeader) {
 
 // probeClient makes a client for one request: no connection is kept, no
 // certificate checked, no proxy asked, and a redirect followed to the same
-// host only; one to another host is an answer.
-func probeClient(h2c bool) *http.Client {
+// host only; one to another host is an answer. Without protocols it speaks
+// HTTP/1.1.
+func probeClient(protocols *http.Protocols) *http.Client {
 	transport := &http.Transport{
-		DisableKeepAlives: true, DisableCompression: true,
+		Protocols: protocols, DisableKeepAlives: true, DisableCompression: true,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // as probes do
-	}
-	if h2c {
-		transport.Protocols = new(http.Protocols)
-		transport.Protocols.SetUnencryptedHTTP2(true)
 	}
 	return &http.Client{Transport: transport, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		switch {

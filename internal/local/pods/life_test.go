@@ -220,7 +220,10 @@ func TestLives(t *testing.T) {
 				deaf:  map[string]bool{"app": true, "mesh": true},
 			},
 			init: []Container{
-				program("mesh", sidecar, func(c *corev1.Container) { c.StartupProbe = asks("up"); c.StartupProbe.PeriodSeconds, c.StartupProbe.FailureThreshold = 1, 30 }),
+				program("mesh", sidecar, func(c *corev1.Container) {
+					c.StartupProbe = asks("up")
+					c.StartupProbe.PeriodSeconds, c.StartupProbe.FailureThreshold = 1, 30
+				}),
 				program("logs", sidecar),
 			},
 			containers: []Container{program("app")},

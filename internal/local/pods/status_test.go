@@ -87,7 +87,8 @@ func TestWhatAStatusSays(t *testing.T) {
 			},
 		},
 		{
-			"behind an init container", &theatre{runs: map[string]run{"first": {time.Second, 0}}}, program("app"), []Container{program("first")},
+			"behind an init container", &theatre{runs: map[string]run{"first": {time.Second, 0}}}, program("app"),
+			[]Container{program("first")},
 			[]look{
 				{500 * time.Millisecond, false, WaitingInit, "it waits for the init containers", 0},
 				{1500 * time.Millisecond, true, "", "", 0},

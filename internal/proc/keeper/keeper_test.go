@@ -56,7 +56,7 @@ func self(t *testing.T, mode string) keeper.Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return keeper.Program{Title: t.Name(), Args: []string{exe}, Env: []string{"KEEPER_TEST_APP=" + mode}}
+	return keeper.Program{Title: t.Name(), Args: []string{exe}, Env: []string{"KEEPER_TEST_APP=" + mode, "GORACE=atexit_sleep_ms=0"}}
 }
 
 func TestAProgramHasItsOwnEnvironmentAndNoOther(t *testing.T) {
