@@ -72,7 +72,7 @@ func (v *view) checks(g *gateAccount) []string {
 		case k.last.Result == tooEarly:
 			sign, color = v.open, faint
 		}
-		line := "     " + v.ink(color, sign) + " " + pad(clean(k.last.Check), c.name)
+		line := "     " + v.ink(color, sign) + " " + v.pad(clean(k.last.Check), c.name)
 		if c.spark > 0 {
 			line += "  " + v.spark(k, c.spark)
 		}
@@ -82,7 +82,7 @@ func (v *view) checks(g *gateAccount) []string {
 		}
 		line += "  " + value
 		if c.bound > 0 {
-			line += "  " + v.ink(faint, pad(clean(k.last.Bound), c.bound))
+			line += "  " + v.ink(faint, v.pad(clean(k.last.Bound), c.bound))
 		}
 		if c.samples > 0 {
 			line += "  " + v.ink(faint, lpad(basis(k.last), c.samples))
@@ -141,31 +141,49 @@ func words(name string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// quantity writes a value with its unit.
+// quantity writes a value with its unit, in as many digits as tell people
+// something.
 func quantity(v float64, unit string) string {
 	switch unit {
 	case "":
 		return number(v)
 	case "%":
-		return number(v) + unit
+		if a := math.Abs(v); a >= 0.01 && a < 100 {
+			v = math.Round(v*100) / 100
+		}
+		return digits(v) + unit
 	case "s":
-		if !(math.Abs(v) < 1e9) {
-			return number(v) + "s"
-		}
-		d := time.Duration(v * float64(time.Second))
-		switch {
-		case d >= 10*time.Second:
+		a := math.Abs(v)
+		switch d := time.Duration(v * float64(time.Second)); {
+		case !(a < 1e9), v == 0:
+			return digits(v) + "s"
+		case a >= 60:
 			return took(d)
-		case d >= time.Second:
-			return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64) + "s"
-		case d >= time.Millisecond:
-			return number(math.Round(v*1e4)/10) + "ms"
-		case d > 0:
-			return number(math.Round(v*1e7)/10) + "µs"
+		case a >= 1:
+			return digits(v) + "s"
+		case a >= 0.001:
+			return digits(v*1e3) + "ms"
 		}
-		return number(v) + "s"
+		return digits(v*1e6) + "µs"
 	}
-	return number(v) + " " + unit
+	return digits(v) + " " + unit
+}
+
+// digits writes a value with three digits, whole numbers with all.
+func digits(v float64) string {
+	a := math.Abs(v)
+	if a >= 100 || !(a < math.MaxFloat64) {
+		return number(math.Round(v))
+	}
+	if a < 1e-4 {
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	}
+	places := max(0, 2-int(math.Floor(math.Log10(a))))
+	s := strconv.FormatFloat(v, 'f', places, 64)
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	return s
 }
 
 // basis says how much a value rests on.

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -14,7 +15,7 @@ const labels = 9
 
 // label begins a line of detail.
 func (v *view) label(text string) string {
-	return "   " + v.ink(faint, pad(text, max(labels, ansi.StringWidth(text)+1)))
+	return "   " + v.ink(faint, v.pad(text, max(labels, ansi.StringWidth(text)+1)))
 }
 
 // under begins a line that belongs to the one before it.
@@ -29,7 +30,7 @@ func (v *view) detail(s *stageAccount, active bool) []string {
 		}
 	}
 	if active && s.waiting != nil {
-		lines = append(lines, v.waiting(s.waiting)...)
+		lines = append(lines, v.waiting(s)...)
 	}
 	return append(lines, v.output(s)...)
 }
@@ -51,7 +52,13 @@ func (v *view) split(s *stageAccount) []string {
 	for _, route := range routes {
 		t := last[route]
 		if v.whole {
-			lines = append(lines, v.label("traffic")+v.course(s, route))
+			for i, t := range v.wrap(v.course(s, route), v.size.width-3-labels-1) {
+				if i == 0 {
+					lines = append(lines, v.label("traffic")+t)
+				} else {
+					lines = append(lines, under()+t)
+				}
+			}
 			continue
 		}
 		if t.weight == nil {
@@ -91,7 +98,7 @@ func (v *view) course(s *stageAccount, route string) string {
 	if n := len(weights); n > 12 {
 		weights = append(append(weights[:6:6], v.more), weights[n-5:]...)
 	}
-	return clean(track) + " " + strings.Join(weights, v.ink(faint, " "+v.arrow+" "))
+	return clean(track) + " " + strings.Join(weights, " "+v.arrow+" ")
 }
 
 // other is the track that has what a track has not.
@@ -154,38 +161,44 @@ func inkOf(verdict pipeline.Verdict) ink {
 }
 
 // waiting shows what is waited for, and how long yet.
-func (v *view) waiting(w *waitAccount) []string {
+func (v *view) waiting(s *stageAccount) []string {
+	w, room := s.waiting, v.size.width-3-labels-1
 	text, why, _ := strings.Cut(clean(w.text), "; ")
-	gone := v.elapsed(w.since)
 	var lines []string
-	for i, t := range v.wrap(text, v.size.width-3-labels-1) {
-		if i == 0 {
-			lines = append(lines, v.label("waiting")+t)
-		} else {
-			lines = append(lines, under()+t)
-		}
+	for _, t := range v.wrap(text, room) {
+		lines = append(lines, under()+t)
 	}
-	switch {
+	lines[0] = v.label("now") + strings.TrimPrefix(lines[0], under())
+	switch gone := brief(v.elapsed(w.since)); {
 	case !w.until.IsZero():
-		left := max(0, w.until.Sub(v.now))
-		all := max(1, w.until.Sub(w.since))
+		left, all := max(0, w.until.Sub(v.now)), max(1, w.until.Sub(w.since))
 		note := brief(left) + " left"
-		if room := min(40, v.size.width-3-labels-2-9); room >= 8 {
-			note = v.bar(room, 1-float64(left)/float64(all), faint) + "  " + note
+		if n := min(40, room-2-10); n >= 8 {
+			note = v.bar(n, 1-float64(left)/float64(all), accent) + "  " + note
 		}
 		lines = append(lines, under()+note)
 	case !w.deadline.IsZero():
-		lines = append(lines, under()+v.ink(faint, "for "+brief(gone)+", at most "+brief(max(0, w.deadline.Sub(v.now)))+" yet"))
-	default:
-		lines = append(lines, under()+v.ink(faint, "for "+brief(gone)))
+		lines = v.append(lines, "for "+gone+", at most "+brief(max(0, w.deadline.Sub(v.now)))+" more")
+	case w.since.Sub(s.started) > time.Second: // else it is the time of the stage
+		lines = v.append(lines, "for "+gone)
 	}
 	if why == "" {
 		return lines
 	}
-	for _, t := range v.some(v.wrap(why, v.size.width-3-labels-1), 4) {
+	for _, t := range v.some(v.wrap(why, room), 4) {
 		lines = append(lines, under()+v.ink(careful, t))
 	}
 	return lines
+}
+
+// append adds a note to the last line where there is room, else below it.
+func (v *view) append(lines []string, note string) []string {
+	last := len(lines) - 1
+	if ansi.StringWidth(lines[last])+2+ansi.StringWidth(note) < v.size.width {
+		lines[last] += "  " + v.ink(faint, note)
+		return lines
+	}
+	return append(lines, under()+v.ink(faint, note))
 }
 
 // output is the end of what a stage's commands printed. Where it is drawn for

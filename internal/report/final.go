@@ -19,7 +19,7 @@ func (v *view) final() []string {
 	for _, n := range v.a.evidence {
 		lines = append(lines, "", " "+v.ink(strong, "evidence")+v.ink(faint, prefix("  ", clean(n.stage))))
 		for _, t := range cleanLines(n.text) {
-			lines = append(lines, "   "+v.ink(faint, v.rule)+" "+t)
+			lines = append(lines, v.quoted(t)...)
 		}
 	}
 	if warnings := v.warnings(len(v.a.warnings)); len(warnings) > 0 {
@@ -28,10 +28,26 @@ func (v *view) final() []string {
 	return append(lines, v.foot()...)
 }
 
+// quoted is a line of foreign text, on several where it is long.
+func (v *view) quoted(text string) []string {
+	indent := text[:len(text)-len(strings.TrimLeft(text, " "))]
+	if len(indent) > v.size.width/3 {
+		indent = ""
+	}
+	var lines []string
+	for i, t := range v.wrap(strings.TrimLeft(text, " "), v.size.width-6-len(indent)) {
+		if i > 0 {
+			t = "  " + t
+		}
+		lines = append(lines, "   "+v.ink(faint, v.rule)+" "+indent+t)
+	}
+	return lines
+}
+
 // back shows what is put back.
 func (v *view) back() []string {
 	w := v.a.way
-	if len(v.a.undone) == 0 && len(w.failing) == 0 && !w.back {
+	if len(v.a.undone) == 0 && len(w.failing) == 0 && (!w.back || v.a.result != nil || len(v.a.traffic) == 0) {
 		return nil
 	}
 	title := "put back"

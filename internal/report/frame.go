@@ -184,6 +184,9 @@ func (v *view) stage(s *stageAccount, active bool) []string {
 		}
 	case pipeline.StageFailed:
 		sign, color, note = v.failed, ill, clean(s.reason)
+		if r := v.a.result; r != nil && r.Stage == s.name && r.Reason == s.reason {
+			note = "" // it is the last line
+		}
 	case pipeline.StageSkipped:
 		sign, note = v.skipped, clean(s.reason)
 	case pipeline.RolledBack:
@@ -194,13 +197,14 @@ func (v *view) stage(s *stageAccount, active bool) []string {
 	if !s.started.IsZero() {
 		took = brief(ended.Sub(s.started))
 	}
-	name := pad(clean(s.name), v.names())
-	if color != faint {
-		name = v.ink(plain, name)
-	} else {
+	name := v.pad(clean(s.name), v.names())
+	if color == faint {
 		name = v.ink(faint, name)
 	}
 	line := " " + v.ink(color, sign) + " " + name + "  " + v.ink(faint, lpad(took, 7))
+	if took == "" && note == "" {
+		line = " " + v.ink(color, sign) + " " + v.ink(color, clean(s.name))
+	}
 	lines := []string{line}
 	if note != "" {
 		tone := faint
@@ -254,8 +258,8 @@ func (v *view) foot() []string {
 }
 
 // pad fills text up to a width, or cuts it.
-func pad(text string, width int) string {
-	text = ansi.Truncate(text, width, "~")
+func (v *view) pad(text string, width int) string {
+	text = ansi.Truncate(text, width, v.cut)
 	return text + strings.Repeat(" ", max(0, width-ansi.StringWidth(text)))
 }
 
@@ -272,9 +276,40 @@ func brief(d time.Duration) string {
 	return took(d)
 }
 
-// wrap cuts text into lines of a width.
+// wrap cuts text into lines of a width, between words where that can be; there
+// is always a line.
 func (v *view) wrap(text string, width int) []string {
-	return strings.Split(ansi.Wrap(text, max(10, width), ""), "\n")
+	width = max(10, width)
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		for line == "" && ansi.StringWidth(word) > width {
+			head := ansi.Truncate(word, width, "")
+			if head == "" { // wider than a line is
+				head = word
+			}
+			lines, word = append(lines, head), word[len(head):]
+		}
+		switch {
+		case line == "":
+			line = word
+		case ansi.StringWidth(line)+1+ansi.StringWidth(word) <= width:
+			line += " " + word
+		default:
+			lines, line = append(lines, line), word
+			for ansi.StringWidth(line) > width {
+				head := ansi.Truncate(line, width, "")
+				if head == "" {
+					break
+				}
+				lines, line = append(lines, head), line[len(head):]
+			}
+		}
+	}
+	if line != "" || len(lines) == 0 {
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // some returns the first n lines, and says when there are more.

@@ -38,7 +38,7 @@ func (t *teller) judged(e pipeline.Event) []line {
 func measurement(m pipeline.Measurement) string {
 	text := m.Outcome.String() + " " + clean(m.Check)
 	if m.Value != nil {
-		text += " " + number(*m.Value)
+		text += " " + quantity(*m.Value, clean(m.Unit))
 	} else {
 		text += prefix(" ", clean(m.Result))
 	}
