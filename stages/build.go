@@ -138,6 +138,13 @@ func (b *BuildStage) Plan(_ context.Context, s *pipeline.Scope) (pipeline.Plan, 
 	if err != nil {
 		return plan, err
 	}
+	if b.parts.Images != nil {
+		plan.Writes = []pipeline.PlannedWrite{{
+			Thing: pipeline.Thing{Kind: "image", Name: ref.String()}, Verb: "make",
+			Summary: "made of a program of this machine", After: "run",
+		}}
+		return plan, nil
+	}
 	if b.Push.Value {
 		plan.Writes = []pipeline.PlannedWrite{{
 			Thing: pipeline.Thing{Kind: "image", Name: ref.String()}, Verb: "push",
