@@ -30,6 +30,7 @@ var ours = map[string][]string{
 	"stages":              {"gates", "pipeline", "pipeline/source"},
 	"stages/portstest":    {"stages", "gates", "pipeline", "pipeline/source"},
 	"internal/load":       {},
+	"internal/demo":       {"internal/load", "pipeline", "pipeline/source"},
 	"internal/redact":     {},
 	"internal/golden":     {},
 	"internal/manifests":  {},
