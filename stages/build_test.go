@@ -198,10 +198,11 @@ func TestBuildFails(t *testing.T) {
 				r.parts.Registry = tt.registry
 			}
 			result, rec := r.run(t.Context(), t, "  - name: image\n    build: "+tt.stage+"\n")
-			text := result.Reason
+			all := []string{result.Reason}
 			for _, f := range result.Findings {
-				text += " " + f.Message
+				all = append(all, f.Message)
 			}
+			text := strings.Join(all, " ")
 			if result.Ending != pipeline.FailedUnchanged || !strings.Contains(text, tt.want) {
 				t.Errorf("got %+v, want failed with %q", result, tt.want)
 			}

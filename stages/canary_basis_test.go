@@ -23,7 +23,7 @@ func TestWorkloadChangedBySomebodyElseIsPutBackBeforeTheCommit(t *testing.T) {
 				c.edited = c.edited || weight >= at
 				return 0
 			}
-			result, _ := c.release(t, t.Context(), shopFile, &memoryStore{})
+			result, _ := c.release(t.Context(), t, shopFile, &memoryStore{})
 			if result.Ending != pipeline.FailedRolledBack || !strings.Contains(result.Reason, "was changed by kubectl-edit") {
 				t.Fatalf("got %+v, want it rolled back for kubectl-edit's change", result)
 			}
@@ -43,7 +43,7 @@ func TestCanaryGoesOnWhenStableIsRemoved(t *testing.T) {
 			}
 			return 0
 		}
-		result, rec := c.release(t, t.Context(), cutFlag(shopFile), &memoryStore{})
+		result, rec := c.release(t.Context(), t, cutFlag(shopFile), &memoryStore{})
 		if slices.Contains(c.log, "restore route") && c.tracks[stages.Stable] == nil {
 			t.Errorf("traffic was given back to nothing: %+v\n%q", result, c.log)
 		}
@@ -59,7 +59,7 @@ func TestEachWorkloadOfARouteIsPutBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCity()
 		file := strings.ReplaceAll(shopFile, "deployment: user-service", "deployment: cart")
-		result, rec := c.release(t, t.Context(), file, &memoryStore{})
+		result, rec := c.release(t.Context(), t, file, &memoryStore{})
 		if result.Ending != pipeline.Delivered {
 			t.Fatalf("got %+v, want delivered", result)
 		}
@@ -80,7 +80,7 @@ func TestEachWorkloadOfARouteIsPutBack(t *testing.T) {
 func TestResumedRolloutKeepsTheSizeItBeganWith(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &memoryStore{}
-		newCity().release(t, t.Context(), shopFile, store)
+		newCity().release(t.Context(), t, shopFile, store)
 		died := slices.IndexFunc(store.events, func(e pipeline.Event) bool {
 			return e.Type == pipeline.StepPassed && e.Name == "raise to 50%"
 		})
@@ -90,7 +90,7 @@ func TestResumedRolloutKeepsTheSizeItBeganWith(t *testing.T) {
 		c.tracks[stages.Stable] = &fakeTrack{image: "shop/user@sha256:old", replicas: 2, ready: 2}
 		c.tracks[stages.Canary] = &fakeTrack{image: "shop/user@sha256:new", replicas: 3, ready: 3}
 		c.weight, c.routed = 50, true
-		result, _ := c.release(t, t.Context(), shopFile, store)
+		result, _ := c.release(t.Context(), t, shopFile, store)
 		if result.Ending != pipeline.Delivered {
 			t.Fatalf("got %+v, want delivered", result)
 		}

@@ -46,7 +46,7 @@ var promoted = []string{
 func TestCanaryIsPromotedStepByStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCity()
-		result, _ := c.release(t, t.Context(), shopFile, &memoryStore{})
+		result, _ := c.release(t.Context(), t, shopFile, &memoryStore{})
 		if result.Ending != pipeline.Delivered {
 			t.Fatalf("got %+v, want delivered", result)
 		}
@@ -101,7 +101,7 @@ func TestCanaryThatFailsItsGateIsPutBack(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCity()
 				c.errors = tc.errors
-				result, rec := c.release(t, t.Context(), shopFile, &memoryStore{})
+				result, rec := c.release(t.Context(), t, shopFile, &memoryStore{})
 				if result.Ending != pipeline.FailedRolledBack || result.Stage != tc.stage {
 					t.Fatalf("got %+v, want rolled back in %s", result, tc.stage)
 				}
@@ -141,7 +141,7 @@ func TestCanaryThatFailsIsOffTrafficWithinOneInterval(t *testing.T) {
 			}
 			return 0
 		}
-		_, rec := c.release(t, t.Context(), shopFile, &memoryStore{})
+		_, rec := c.release(t.Context(), t, shopFile, &memoryStore{})
 		var back time.Time
 		for _, e := range rec.events {
 			if e.Type == pipeline.Undone && e.Change.Thing.Kind == "route" {
@@ -158,7 +158,7 @@ func TestReleaseThatNeverGetsReadyNeverGetsTraffic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCity()
 		c.sick = "shop/user@sha256:new"
-		result, _ := c.release(t, t.Context(), shopFile, &memoryStore{})
+		result, _ := c.release(t.Context(), t, shopFile, &memoryStore{})
 		if result.Ending != pipeline.FailedRolledBack || !errors.Is(result.Err, stages.ErrNotReady) {
 			t.Fatalf("got %+v, want rolled back since not ready", result)
 		}
@@ -172,7 +172,7 @@ func TestReleaseThatNeverGetsReadyNeverGetsTraffic(t *testing.T) {
 func TestMissingImageChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCity()
-		result, _ := c.release(t, t.Context(), strings.ReplaceAll(shopFile, "user@sha256:new", "missing:1"), &memoryStore{})
+		result, _ := c.release(t.Context(), t, strings.ReplaceAll(shopFile, "user@sha256:new", "missing:1"), &memoryStore{})
 		if result.Ending != pipeline.FailedUnchanged || !strings.Contains(result.Reason, "manifest unknown") {
 			t.Fatalf("got %+v, want failed, with the registry's reason", result)
 		}
@@ -192,7 +192,7 @@ func TestNothingAdvancesWithoutMetrics(t *testing.T) {
 			}
 			return 0
 		}
-		result, _ := c.release(t, t.Context(), shopFile, &memoryStore{})
+		result, _ := c.release(t.Context(), t, shopFile, &memoryStore{})
 		if result.Ending != pipeline.FailedRolledBack {
 			t.Fatalf("got %+v, want rolled back", result)
 		}
@@ -209,7 +209,7 @@ func TestReleaseThatIsLiveChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCity()
 		c.tracks[stages.Stable].image = "shop/user@sha256:new"
-		result, _ := c.release(t, t.Context(), cutFlag(shopFile), &memoryStore{})
+		result, _ := c.release(t.Context(), t, cutFlag(shopFile), &memoryStore{})
 		if result.Ending != pipeline.Delivered || len(c.log) != 0 {
 			t.Fatalf("got %+v and changes %q, want delivered without any", result, c.log)
 		}
@@ -225,7 +225,7 @@ func TestFirstDeploymentIsJudgedAndTakenAwayOnFailure(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCity()
 			delete(c.tracks, stages.Stable)
-			result, _ := c.release(t, t.Context(), cutFlag(file), &memoryStore{})
+			result, _ := c.release(t.Context(), t, cutFlag(file), &memoryStore{})
 			if result.Ending != pipeline.Delivered || c.tracks[stages.Stable] == nil {
 				t.Fatalf("got %+v, want delivered", result)
 			}
@@ -236,7 +236,7 @@ func TestFirstDeploymentIsJudgedAndTakenAwayOnFailure(t *testing.T) {
 			c := newCity()
 			delete(c.tracks, stages.Stable)
 			c.errors = func(string, string, float64) float64 { return 1 }
-			result, _ := c.release(t, t.Context(), cutFlag(file), &memoryStore{})
+			result, _ := c.release(t.Context(), t, cutFlag(file), &memoryStore{})
 			if result.Ending != pipeline.FailedRolledBack || len(c.tracks) != 0 {
 				t.Fatalf("got %+v and tracks %v, want it taken away", result, c.tracks)
 			}
@@ -251,7 +251,7 @@ func TestCancelledCanaryIsOffTrafficAtOnce(t *testing.T) {
 		go func() { time.Sleep(7 * time.Minute); cancel(pipeline.ErrCancelled) }()
 		store := &memoryStore{}
 		began := time.Now()
-		result, _ := c.release(t, ctx, shopFile, store)
+		result, _ := c.release(ctx, t, shopFile, store)
 		if result.Ending != pipeline.CancelledInt {
 			t.Fatalf("got %+v, want cancelled", result)
 		}
@@ -261,7 +261,7 @@ func TestCancelledCanaryIsOffTrafficAtOnce(t *testing.T) {
 		if c.weight != 0 || c.tracks[stages.Canary] == nil {
 			t.Errorf("weight %g, canary %v; want traffic back and the pods left to recovery", c.weight, c.tracks[stages.Canary])
 		}
-		result, _ = c.release(t, t.Context(), shopFile, store)
+		result, _ = c.release(t.Context(), t, shopFile, store)
 		if result.Ending != pipeline.Delivered {
 			t.Errorf("run again: got %+v, want delivered", result)
 		}
@@ -282,7 +282,7 @@ func TestFlagThatFailsPutsBackEverythingOrItselfAlone(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCity()
 			bad(c)
-			result, _ := c.release(t, t.Context(), shopFile, &memoryStore{})
+			result, _ := c.release(t.Context(), t, shopFile, &memoryStore{})
 			if result.Ending != pipeline.FailedRolledBack || result.Stage != "profile" {
 				t.Fatalf("got %+v, want rolled back in profile", result)
 			}
@@ -294,7 +294,7 @@ func TestFlagThatFailsPutsBackEverythingOrItselfAlone(t *testing.T) {
 			c := newCity()
 			bad(c)
 			file := strings.Replace(shopFile, "gate: slo}", "gate: slo, rollback: stage}", 1)
-			result, _ := c.release(t, t.Context(), file, &memoryStore{})
+			result, _ := c.release(t.Context(), t, file, &memoryStore{})
 			if result.Ending != pipeline.FailedRolledBack || c.flag.Percentage != 5 {
 				t.Fatalf("got %+v and flag %g, want the flag put back", result, c.flag.Percentage)
 			}
@@ -315,7 +315,7 @@ func TestDriftOfTheRouteStopsTheRun(t *testing.T) {
 			defer c.mu.Unlock()
 			c.weight = 11 // somebody else's
 		}()
-		result, _ := c.release(t, t.Context(), shopFile, &memoryStore{})
+		result, _ := c.release(t.Context(), t, shopFile, &memoryStore{})
 		var drift *stages.DriftError
 		if result.Ending != pipeline.FailedRolledBack || !errors.As(result.Err, &drift) || drift.By != "kubectl" {
 			t.Fatalf("got %+v, want drift by kubectl", result)

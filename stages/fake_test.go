@@ -326,7 +326,7 @@ type recorder struct{ events []pipeline.Event }
 func (r *recorder) Handle(e pipeline.Event) { r.events = append(r.events, e) }
 
 // release runs a pipeline file in the city.
-func (c *city) release(t *testing.T, ctx context.Context, file string, store pipeline.Store) (pipeline.Result, *recorder) {
+func (c *city) release(ctx context.Context, t *testing.T, file string, store pipeline.Store) (pipeline.Result, *recorder) {
 	t.Helper()
 	parts := c.parts()
 	p, problems := pipeline.Parse(source.File{Name: "headgate.yaml", Data: []byte(file)}, stages.Grammar(parts))

@@ -43,8 +43,8 @@ func (f *FlagStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Plan,
 	}
 	plan.Longest = plan.Shortest
 	from := "an unknown percentage"
-	switch {
-	case f.parts.Flags == nil:
+	switch f.parts.Flags {
+	case nil:
 		plan.Unknown = append(plan.Unknown, "the flag's present percentage: Redis was not asked")
 	default:
 		now, err := f.parts.Flags.Get(ctx, f.Name.Value)

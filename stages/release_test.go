@@ -46,7 +46,7 @@ func TestFinishRefusesManifestsThatNoGateHasJudged(t *testing.T) {
 			}
 			return []json.RawMessage{[]byte(`{}`)}, nil
 		}
-		result, _ := c.release(t, t.Context(), file, &memoryStore{})
+		result, _ := c.release(t.Context(), t, file, &memoryStore{})
 		var hint interface{ Hint() string }
 		if result.Ending != pipeline.DeliveredNotFinished || !errors.As(result.Err, &hint) {
 			t.Fatalf("got %+v after %d readings, want delivered, not finished, and a hint", result, reads)

@@ -97,7 +97,7 @@ func (t *TestStage) attempt(ctx context.Context, s *pipeline.Scope, r *scriptRun
 	}
 	if ran != nil && err != nil {
 		// The report is missing because the command broke, not the reverse.
-		return fmt.Errorf("%w; %v", ran, err)
+		return fmt.Errorf("%w; %w", ran, err)
 	}
 	if ran != nil {
 		return ran

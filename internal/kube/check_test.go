@@ -43,7 +43,7 @@ func TestCheck(t *testing.T) {
 			})
 		}},
 		{name: "may not even read", world: healthy, change: func(s *kubetest.Server, _ *stages.RolloutCheck) {
-			s.With(func() { s.Denied = func(verb, res string) bool { return res == "deployments" } })
+			s.With(func() { s.Denied = func(_, res string) bool { return res == "deployments" } })
 		}},
 		{name: "everything wrong with the Deployment", world: strings.NewReplacer(
 			"replicas: 2", "replicas: 0\n  paused: true\n  strategy: {type: Recreate}",
@@ -79,7 +79,7 @@ func TestCheck(t *testing.T) {
 			"\n---\n{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: redis, namespace: shop}, spec: {podSelector: {matchLabels: {app: redis}}, ingress: [{from: [{podSelector: {matchLabels: {app: user}}}]}]}}"},
 		{name: "checks that are not allowed", world: healthy, change: func(s *kubetest.Server, _ *stages.RolloutCheck) {
 			s.With(func() {
-				s.Denied = func(verb, res string) bool { return res == "networkpolicies" || res == "resourcequotas" }
+				s.Denied = func(_, res string) bool { return res == "networkpolicies" || res == "resourcequotas" }
 			})
 		}},
 	}

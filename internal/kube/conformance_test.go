@@ -2,6 +2,7 @@ package kube_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -86,10 +87,10 @@ func TestPlatformConforms(t *testing.T) {
 			Broken:   stages.Release{Image: "r.example/user@sha256:gone", Run: run("1")},
 			Missing:  stages.Workload{Namespace: "shop", Name: "fresh"},
 			First:    stages.Release{Image: "r.example/fresh@sha256:1", Manifests: first, Run: run("1")},
-			Running: func(t *testing.T, tr stages.Track, image string) int {
+			Running: func(_ *testing.T, tr stages.Track, image string) int {
 				return s.Ready(tr.Workload.Namespace, deployment(tr), image)
 			},
-			State:    func(t *testing.T) string { return strings.Join(s.Names(), "\n") },
+			State:    func(*testing.T) string { return strings.Join(s.Names(), "\n") },
 			Patience: 20 * time.Second,
 		}
 	})
@@ -140,7 +141,7 @@ func TestNotReadySaysWhyAndWhen(t *testing.T) {
 				}
 				began := time.Now()
 				err := p.AwaitReady(t.Context(), canary, 1, func(line string) { t.Log(time.Since(began), line) })
-				nr, ok := err.(*stages.NotReadyError)
+				nr, ok := errors.AsType[*stages.NotReadyError](err)
 				if !ok || nr.Code != c.code || !strings.Contains(nr.Cause, c.cause) {
 					t.Errorf("got %#v, want code %s and %q", err, c.code, c.cause)
 				}

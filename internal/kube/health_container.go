@@ -31,7 +31,7 @@ func containerProblem(cs corev1.ContainerStatus, w whose, restarts int) (Problem
 		switch wait.Reason {
 		case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "InvalidImageName", "ErrImageNeverPull",
 			"ImageInspectError", "SignatureValidationFailed":
-			return pullProblem(cs, w), true
+			return pullProblem(cs), true
 		case "CreateContainerConfigError":
 			return configProblem(cs, w), true
 		case "RunContainerError", "CreateContainerError", "PreStartHookError", "PostStartHookError", "StartError":
@@ -54,7 +54,7 @@ var wrapping = regexp.MustCompile(`rpc error: code = \w+ desc = |failed to pull 
 
 // pullProblem reports an image that cannot be fetched, with the registry's own
 // words.
-func pullProblem(cs corev1.ContainerStatus, w whose) Problem {
+func pullProblem(cs corev1.ContainerStatus) Problem {
 	wait := cs.State.Waiting
 	message := sentence(wrapping.ReplaceAllString(wait.Message, ""))
 	p := Problem{

@@ -179,7 +179,7 @@ func (o observed) endpoints(service string, wanted int) string {
 		return fmt.Sprintf("Service %s has no endpoints yet", service)
 	}
 	for family, have := range ready {
-		if len(have) < wanted && !(len(have) == 0 && len(ready) > 1 && !o.hasFamily(fresh, family)) {
+		if len(have) < wanted && (len(have) > 0 || len(ready) == 1 || o.hasFamily(fresh, family)) {
 			return fmt.Sprintf("%d of %d pods in the endpoints of Service %s", len(have), wanted, service)
 		}
 	}

@@ -132,7 +132,7 @@ func whichContainer(containers []any, r stages.Release) (int, error) {
 		}
 		if r.Container == "" && repository(image) == repository(r.Image) {
 			if found >= 0 {
-				return 0, fmt.Errorf("both %s and %s have an image of %s; say which with container:", names[found], name, repository(r.Image))
+				return 0, fmt.Errorf("both %s and %s have an image of %s; say which with the key container", names[found], name, repository(r.Image))
 			}
 			found = i
 		}
@@ -147,7 +147,7 @@ func whichContainer(containers []any, r stages.Release) (int, error) {
 	case len(containers) == 0:
 		return 0, errors.New("it has no containers")
 	}
-	return 0, fmt.Errorf("none of the containers %s has an image of %s; say which with container:", strings.Join(names, ", "), repository(r.Image))
+	return 0, fmt.Errorf("none of the containers %s has an image of %s; say which with the key container", strings.Join(names, ", "), repository(r.Image))
 }
 
 // repository is an image reference without tag and digest.

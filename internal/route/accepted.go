@@ -59,7 +59,7 @@ func (r *HTTPRoute) await(ctx context.Context, written *unstructured.Unstructure
 	mi := mirrors.Add(r.kind.gvr, r.set.Namespace, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", r.set.Route).String()})
 	tick := time.NewTicker(settle / 4)
 	defer tick.Stop()
-	last := error(errNotInTime)
+	last := errNotInTime
 	for {
 		us, synced, err := mi.Objects()
 		switch {
@@ -82,7 +82,7 @@ func (r *HTTPRoute) await(ctx context.Context, written *unstructured.Unstructure
 			if outer.Err() != nil {
 				return context.Cause(outer)
 			}
-			return cmp.Or(last, error(errNotInTime))
+			return cmp.Or(last, errNotInTime)
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (r *HTTPRoute) names(ctx context.Context, u *unstructured.Unstructured) (na
 		case 0:
 			return names{}, &PointsElsewhereError{Route: r.Name(), Workload: r.set.Workload, Services: svcs}
 		default:
-			return names{}, fmt.Errorf("%s points at several Services of the workload (%s); say which with service:", r.Name(), strings.Join(at, ", "))
+			return names{}, fmt.Errorf("%s points at several Services of the workload (%s); say which with the key service", r.Name(), strings.Join(at, ", "))
 		}
 	}
 	r.resolved = n

@@ -85,7 +85,7 @@ func FuzzSplit(f *testing.F) {
 func FuzzSnapshot(f *testing.F) {
 	f.Add([]byte(`{"router":"httpRoute","namespace":"n","route":"r","service":"s","canary":"c","rules":[{"index":0,"rest":{},"backendRefs":[{"name":"s"}]}]}`), []byte(`[{"backendRefs":[{"name":"s","weight":1},{"name":"c","weight":2}]}]`))
 	f.Add([]byte(`{"router":"httpRoute","namespace":"n","route":"r","service":"s","canary":"c","rules":[{"backendRefs":[1]}]}`), []byte(`[1]`))
-	f.Fuzz(func(t *testing.T, was, rules []byte) {
+	f.Fuzz(func(_ *testing.T, was, rules []byte) {
 		s, err := readSnapshot(was)
 		if err != nil {
 			return
