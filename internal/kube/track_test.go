@@ -162,7 +162,7 @@ func TestPromotionIsTriedAgainWhenOnlyTheStatusChanged(t *testing.T) {
 	s, c := kubetest.New(t, objects(t, "user")...)
 	n := 0
 	s.With(func() {
-		s.Before = func(_, path string) {
+		s.Before = func(_, _ string) {
 			if n++; n <= 3 {
 				s.Edit("deployments", "shop", "user", func(u *unstructured.Unstructured) {
 					u.Object["status"] = map[string]any{"replicas": int64(n)}

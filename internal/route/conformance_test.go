@@ -196,7 +196,7 @@ func TestConflictIsTriedAgainAndDriftIsNot(t *testing.T) {
 	s, r := newWorld(t, plainRules)
 	n := 0
 	s.With(func() {
-		s.Before = func(_, path string) {
+		s.Before = func(_, _ string) {
 			if n++; n == 1 { // Faster than us, in a part that is not ours.
 				s.Edit("httproutes", "shop", "user", func(u *unstructured.Unstructured) { u.SetLabels(map[string]string{"a": "b"}) })
 			}
@@ -210,7 +210,7 @@ func TestConflictIsTriedAgainAndDriftIsNot(t *testing.T) {
 	}
 	n = 0
 	s.With(func() {
-		s.Before = func(_, path string) {
+		s.Before = func(_, _ string) {
 			if n++; n == 1 {
 				setByOther(s, 77)
 			}
