@@ -27,6 +27,7 @@ func requirements() []requirement {
 		{"ip", "iproute2"},
 		{"iptables", "iptables"},
 		{"buildah", "buildah"},
+		{"mmdebstrap", "mmdebstrap"},
 		{"prometheus", "prometheus"},
 		{"redis-server", "redis-server"},
 	}
