@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -120,6 +121,18 @@ func TestErrorsBecomeExitCodesInOnePlace(t *testing.T) {
 	} {
 		if got := cli.EndingOf(tc.err); got != tc.want {
 			t.Errorf("EndingOf(%v) = %v, want %v", tc.err, got, tc.want)
+		}
+	}
+}
+
+// What a run hands to later jobs must not be taken for flags there.
+func TestVariablesForLaterJobsAreNoFlags(t *testing.T) {
+	for _, name := range commands {
+		out, _, _ := run(t, nil, append(strings.Fields(name), "--help")...)
+		for _, twin := range regexp.MustCompile(`HEADGATE_[A-Z_]+`).FindAllString(out, -1) {
+			if strings.HasPrefix(twin, "HEADGATE_RESULT") || strings.HasPrefix(twin, "HEADGATE_OUTPUT") {
+				t.Errorf("%s stands for a flag of %q, and for what a run gave out", twin, name)
+			}
 		}
 	}
 }
