@@ -47,6 +47,7 @@ type Server struct {
 	objects  map[string]*unstructured.Unstructured
 	version  int
 	watchers []*watcher
+	dropped  []dropped
 	writes   []string
 	kick     chan struct{}
 }
@@ -261,6 +262,12 @@ func place(u *unstructured.Unstructured) string {
 	return key(plural, u.GetNamespace(), u.GetName())
 }
 
+// dropped is an object that is gone, for watches that begin before it went.
+type dropped struct {
+	key    string
+	object *unstructured.Unstructured
+}
+
 // watcher is one open watch.
 type watcher struct {
 	q    request
@@ -275,9 +282,16 @@ func (s *Server) serveWatch(r *http.Request, q request) *http.Response {
 	w := &watcher{q: q, pipe: pw, out: make(chan []byte, 10000), done: make(chan struct{})}
 	s.mu.Lock()
 	s.watchers = append(s.watchers, w)
-	// What happened between the list and now: objects newer than the list.
+	// What happened between the list and now: objects that went, and those that
+	// are newer than the list.
+	since := r.URL.Query().Get("resourceVersion")
+	for _, d := range s.dropped {
+		if q.selects(d.key, d.object) && newer(d.object.GetResourceVersion(), since) {
+			w.send("DELETED", d.object)
+		}
+	}
 	for k, u := range s.objects {
-		if q.selects(k, u) && newer(u.GetResourceVersion(), r.URL.Query().Get("resourceVersion")) {
+		if q.selects(k, u) && newer(u.GetResourceVersion(), since) {
 			w.send("MODIFIED", u)
 		}
 	}

@@ -197,6 +197,7 @@ func (s *Server) drop(k string) {
 	s.version++
 	gone := u.DeepCopy()
 	gone.SetResourceVersion(strconv.Itoa(s.version))
+	s.dropped = append(s.dropped, dropped{k, gone})
 	s.tell("DELETED", k, gone)
 }
 
