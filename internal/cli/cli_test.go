@@ -31,7 +31,7 @@ func run(t *testing.T, env map[string]string, args ...string) (stdout, stderr st
 }
 
 // commands are all that there are, "" being the program itself.
-var commands = []string{"", "validate", "plan", "run", "recover", "rollback", "status", "report", "schema", "version", "completion"}
+var commands = []string{"", "demo", "demo users", "validate", "plan", "run", "recover", "rollback", "status", "report", "schema", "version", "completion"}
 
 // The reference page of the command line is what the commands say of
 // themselves; run with -update to write it anew.

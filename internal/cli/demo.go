@@ -147,7 +147,7 @@ func (a *app) demo(ctx context.Context) (err error) {
 	s.wire = l.wire
 	err = demo.Play(ctx, demo.Stage{
 		Out: a.Out, Width: widthOf(file(a.raw)), Color: report.Color(a.color, a.Getenv, a.Terminal),
-		Address: l.wire.world.ProxyURL(), Release: s.release, FlagState: s.flagState,
+		Address: l.wire.world.ProxyURL(), Metrics: l.wire.world.PrometheusURL(), Release: s.release, FlagState: s.flagState,
 	})
 	if errors.Is(err, pipeline.ErrCancelled) {
 		a.errorLine("note", "the demo was stopped; nothing of it is left")

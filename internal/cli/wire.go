@@ -291,7 +291,9 @@ func (w *wiring) openWorld(ctx context.Context, p *pipeline.Pipeline, s *local.S
 		return err
 	}
 	w.closers = append(w.closers, w.world)
-	w.note(localNote(w.world.ProxyURL(), w.world.PrometheusURL()))
+	if w.sandbox == "" {
+		w.note(localNote(w.world.ProxyURL(), w.world.PrometheusURL()))
+	}
 	return nil
 }
 

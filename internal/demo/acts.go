@@ -34,7 +34,6 @@ type Act struct {
 // came is what came of an act.
 type came struct {
 	result pipeline.Result
-	took   time.Duration
 	// during is what users saw from the begin of the act to its end, after
 	// what they saw then.
 	during, after seen
@@ -91,8 +90,8 @@ func good(c came) (string, []string) {
 	m.always(c, pipeline.Delivered)
 	m.unless(c.during.Failed == 0, "%d of %d requests failed", c.during.Failed, c.during.Requests)
 	m.unless(c.during.versions["v2"].Requests > 0, "v2 got no request before the end")
-	return fmt.Sprintf("Delivered in %s. Users sent %s meanwhile, %d failed. v2 serves everybody now.",
-		seconds(c.took), requests(c.during.Requests), c.during.Failed), m
+	return fmt.Sprintf("Delivered. Of %s that users sent meanwhile %d failed. v2 serves everybody now.",
+		requests(c.during.Requests), c.during.Failed), m
 }
 
 func bad(c came) (string, []string) {
@@ -102,8 +101,8 @@ func bad(c came) (string, []string) {
 	m.unless(c.result.Stage == rolloutStage, "stage %q failed, not %q", c.result.Stage, rolloutStage)
 	m.unless(v3.Failed > 0, "v3 failed no request, so that nothing was shown")
 	m.unless(c.during.Failed == v3.Failed, "%d requests failed that v3 has not answered", c.during.Failed-v3.Failed)
-	return fmt.Sprintf("Put back in %s, by itself. Users sent %s meanwhile, %d failed: all of them v3's, within %s. Since then %d of %s failed, and v2 serves everybody.",
-		seconds(c.took), requests(c.during.Requests), c.during.Failed, seconds(c.failing), c.after.Failed, requests(c.after.Requests)), m
+	return fmt.Sprintf("Stopped by the gate and put back. Of %s that users sent meanwhile %d failed, all of them v3's, within %s. Since then %d of %d have failed: v2 serves everybody.",
+		requests(c.during.Requests), c.during.Failed, seconds(c.failing), c.after.Failed, c.after.Requests), m
 }
 
 func feature(c came) (string, []string) {
@@ -113,6 +112,6 @@ func feature(c came) (string, []string) {
 	m.unless(c.during.Failed > 0, "the new format failed for nobody, so that nothing was shown")
 	m.unless(c.during.only("v2"), "not all requests were answered by v2: %s", versions(c.during))
 	m.unless(c.flagBefore == c.flagAfter, "the flag was %s and is %s", c.flagBefore, c.flagAfter)
-	return fmt.Sprintf("Switched off in %s, by itself. Users sent %s meanwhile, %d failed, within %s. The flag is %s, as it was, and v2 stays: since then %d of %s failed.",
-		seconds(c.took), requests(c.during.Requests), c.during.Failed, seconds(c.failing), c.flagAfter, c.after.Failed, requests(c.after.Requests)), m
+	return fmt.Sprintf("Stopped by the gate. Of %s that users sent meanwhile %d failed, within %s. The flag is %s, as it was, v2 stays, and since then %d of %d have failed.",
+		requests(c.during.Requests), c.during.Failed, seconds(c.failing), c.flagAfter, c.after.Failed, c.after.Requests), m
 }

@@ -10,11 +10,13 @@ import (
 	"github.com/headgate-dev/headgate/pipeline"
 )
 
-// How long is waited for what users see after an act: what was on its way at
-// its end is not counted, what comes then is.
+// How long is waited: for the first metrics, and for what users see after an
+// act, where what was on its way at its end is not counted, and what comes then
+// is.
 const (
-	onItsWay  = 500 * time.Millisecond
-	afterward = time.Second
+	firstMetrics = 1500 * time.Millisecond
+	onItsWay     = 500 * time.Millisecond
+	afterward    = time.Second
 )
 
 // Stage is where the story is played.
@@ -25,7 +27,8 @@ type Stage struct {
 	Width int
 	Color bool
 	// Address is where the service is asked, such as http://127.0.0.1:8080.
-	Address string
+	// Metrics is where its Prometheus is.
+	Address, Metrics string
 	// Release runs the pipeline for an act. Its error is one of the demo, and
 	// not how the run ended.
 	Release func(context.Context, Act) (pipeline.Result, error)
@@ -58,8 +61,12 @@ func Play(ctx context.Context, s Stage) error {
 		return fmt.Errorf("ask the service: %w", err)
 	}
 	defer users.Stop()
-	s.say("One service, three releases, on this machine alone; nothing of it stays.",
-		fmt.Sprintf("The user-service runs as v1, in three processes behind a proxy. Its users send %d requests a second from now on, without a pause.", Rate))
+	s.say("Headgate's demo: a good release, a bad one, and a bad feature",
+		fmt.Sprintf("The user-service runs on this machine as v1, in three processes behind a proxy. From now on its users send %d requests a second, without a pause. "+
+			"You can ask it, too: curl %s/profile/7. Its metrics are at %s.", Rate, byHost(s.Address), s.Metrics))
+	if err := wait(ctx, firstMetrics); err != nil {
+		return err
+	}
 	for i, act := range acts() {
 		s.say(fmt.Sprintf("%d. %s", i+1, act.Title), act.Before)
 		if err := s.play(ctx, users, act); err != nil {
@@ -67,8 +74,8 @@ func Play(ctx context.Context, s Stage) error {
 		}
 	}
 	all := users.Stop()
-	s.say("That was all", fmt.Sprintf("%s in %s, at 95 %% of them answered within %s. None failed but what v3 and the new format failed themselves.",
-		requests(all.Requests), seconds(time.Since(began)), milliseconds(all.P95)))
+	s.say("That was all", fmt.Sprintf("%s in %s, and none failed but those that v3 and the new format failed themselves. Nothing of it is left on this machine. "+
+		"To go on with the same files: headgate demo --write FOLDER", requests(all.Requests), seconds(time.Since(began))))
 	return nil
 }
 
@@ -79,11 +86,10 @@ func (s Stage) play(ctx context.Context, users *Users, act Act) error {
 		return cancelled(ctx, err)
 	}
 	users.forget()
-	before, began := users.Report(), time.Now()
+	before := users.Report()
 	if c.result, err = s.Release(ctx, act); err != nil {
 		return cancelled(ctx, err)
 	}
-	c.took = time.Since(began)
 	if err := wait(ctx, onItsWay); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +14,9 @@ const Rate = 200
 
 // host is that of the example's route.
 const host = "shop.localhost"
+
+// byHost is an address by the host's name: all of .localhost is this machine.
+func byHost(address string) string { return strings.Replace(address, "127.0.0.1", host, 1) }
 
 // Users ask for profiles, all the while.
 type Users struct {

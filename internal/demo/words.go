@@ -57,7 +57,7 @@ func wrap(text string, width int) []string {
 	return lines
 }
 
-// requests writes a number of them with thin groups of digits: "3 120 requests".
+// requests writes a number of them with groups of digits: "3 120 requests".
 func requests(n int) string {
 	text := strconv.Itoa(n)
 	for i := len(text) - 3; i > 0; i -= 3 {
@@ -70,10 +70,6 @@ func requests(n int) string {
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
-
-func milliseconds(d time.Duration) string {
-	return strconv.FormatFloat(float64(d.Round(100*time.Microsecond))/float64(time.Millisecond), 'f', -1, 64) + " ms"
-}
 
 // versions says who answered.
 func versions(s seen) string {
