@@ -245,11 +245,8 @@ func TestDrainWaitsForTheLastByte(t *testing.T) {
 		_, got := get(t, c, s.URL())
 		done <- got
 	}()
-	wantInFlight(t, s, "stable", 1)
+	eventually(t, "the request is with the old pod", func() bool { return s.AddressInFlight(old.address) == 1 })
 	s.SetEndpoints(shop, "stable", addresses(startPod(t, says("new"))))
-	if n := s.AddressInFlight(old.address); n != 1 {
-		t.Errorf("%d in flight to the old pod", n)
-	}
 	if err := s.Drain(within(t, 20*time.Millisecond), old.address); !errors.Is(err, errTooLate) {
 		t.Errorf("drained with a request under way: %v", err)
 	}
