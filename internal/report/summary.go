@@ -203,7 +203,7 @@ func value(m pipeline.Measurement) string {
 	if m.Value == nil {
 		return md(m.Result)
 	}
-	return quantity(*m.Value, clean(m.Unit))
+	return md(quantity(*m.Value, clean(m.Unit)))
 }
 
 func samples(m pipeline.Measurement) string {
