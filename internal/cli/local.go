@@ -19,8 +19,8 @@ const localQuery = 10 * time.Second
 type localRunOptions struct{ stay bool }
 
 func (o *localRunOptions) register(f *pflag.FlagSet, world *worldOptions) {
-	f.BoolVar(&world.fresh, "fresh", false, "with --local: begin with an empty world; what earlier local runs have left, an unfinished one too, is thrown away")
-	f.BoolVar(&o.stay, "stay", false, "with --local: leave everything up after the run, to look at it, until Ctrl-C")
+	f.BoolVar(&world.fresh, "fresh", false, "begin a local run in an empty world; what earlier ones have left, an unfinished run too, is thrown away")
+	f.BoolVar(&o.stay, "stay", false, "leave everything up after a local run, to look at it, until Ctrl-C")
 }
 
 // check refuses flags that need another one.
@@ -47,10 +47,8 @@ func localKinds(p *pipeline.Pipeline) error {
 	known := []string{"test", "build", "canary", "gate", "flag", "run", "commit"}
 	for _, st := range p.Stages {
 		if !slices.Contains(known, st.Kind) {
-			all = append(all, source.Problem{
-				Message: fmt.Sprintf("stage %q is of the kind %s, which cannot be run with --local", st.Name, st.Kind),
-				Hint:    "local runs know " + strings.Join(known, ", "),
-			}.In(p.File, st.Pos))
+			message := fmt.Sprintf("stage %q is of the kind %s, which cannot be run with --local", st.Name, st.Kind)
+			all = append(all, source.Problem{Message: message, Hint: "local runs know " + strings.Join(known, ", ")}.In(p.File, st.Pos))
 		}
 	}
 	if len(all) > 0 {

@@ -113,6 +113,9 @@ func Open(ctx context.Context, o Options) (*World, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the local world: %w", err)
 	}
+	if err := keepOut(o.Dir); err != nil {
+		return nil, err
+	}
 	lock, err := lockDir(o.Dir)
 	if err != nil {
 		return nil, err
@@ -126,6 +129,18 @@ func Open(ctx context.Context, o Options) (*World, error) {
 		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
+}
+
+// keepOut keeps a world out of the repository that it may lie in.
+func keepOut(dir string) error {
+	path := filepath.Join(dir, ".gitignore")
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if err := os.WriteFile(path, []byte("*\n"), 0o600); err != nil {
+		return fmt.Errorf("open the local world: %w", err)
+	}
+	return nil
 }
 
 func lockDir(dir string) (fileutil.Releaser, error) {
@@ -324,6 +339,11 @@ func (w *World) Close() error {
 	w.looped.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
+	if w.proxy != nil { // first, so that nobody finds it without pods
+		last, done := context.WithTimeout(ctx, farewell/3)
+		_ = w.proxy.Close(last) // who still sends then is broken off: the world is at its end
+		done()
+	}
 	w.endAll(ctx)
 	var all []error
 	if w.usage != nil {
@@ -334,12 +354,6 @@ func (w *World) Close() error {
 	}
 	if w.redis != nil {
 		all = append(all, w.redis.Close())
-	}
-	if w.proxy != nil {
-		// Who still sends is not waited for: the world is at its end.
-		now, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-		defer cancel()
-		_ = w.proxy.Close(now)
 	}
 	return errors.Join(append(all, w.lock.Release())...)
 }
