@@ -230,6 +230,30 @@ func TestClientsThatGoAreNoFailures(t *testing.T) {
 	}
 }
 
+// Who leaves in the middle of an answer does not make a pod look bad.
+func TestClientsThatHaveHeardEnough(t *testing.T) {
+	s := start(t, startPod(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			_, _ = io.WriteString(w, strings.Repeat("tick\n", 1000))
+		}
+	})))
+	for _, h2 := range []bool{false, true} {
+		for range 10 {
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL(), nil)
+			res, err := client(t, h2).Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.ReadFull(res.Body, make([]byte, 10))
+			_ = res.Body.Close()
+		}
+	}
+	wantInFlight(t, s, "stable", 0)
+	if n := s.Counts(shop)["stable"]; n.Departed != 20 || n.Failed() != 0 {
+		t.Errorf("got %+v", n)
+	}
+}
+
 func TestDrainWaitsForTheLastByte(t *testing.T) {
 	let := make(chan struct{})
 	old := startPod(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -59,10 +60,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	defer func() {
-		if !ended { // by a panic, which breaks the connection off, as it should
-			f.broken = true
-		}
-		f.departed = f.departed || r.Context().Err() != nil
+		// Without an end there was a panic, which breaks the client's connection
+		// off, as it should: of the two sides, one did not wait for the end.
+		f.departed = f.departed || !ended && (r.Context().Err() != nil || !f.broken)
 		s.leave(f)
 	}()
 	s.behind.ServeHTTP(w, in)
@@ -177,10 +177,29 @@ func (s *Server) reverse() *httputil.ReverseProxy {
 		ErrorLog:      slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug),
 		ErrorHandler:  s.refuse,
 		ModifyResponse: func(r *http.Response) error {
-			r.Request.Context().Value(flightKey{}).(*flight).status = r.StatusCode
+			f := r.Request.Context().Value(flightKey{}).(*flight)
+			f.status = r.StatusCode
+			if r.StatusCode != http.StatusSwitchingProtocols { // whose body is the connection
+				r.Body = &answer{r.Body, f}
+			}
 			return nil
 		},
 	}
+}
+
+// answer is the body of a pod's answer.
+type answer struct {
+	io.ReadCloser
+	of *flight
+}
+
+// Read notes when the pod did not send all of it.
+func (a *answer) Read(p []byte) (int, error) {
+	n, err := a.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		a.of.broken = true
+	}
+	return n, err
 }
 
 // refuse answers a request that no pod has answered.
