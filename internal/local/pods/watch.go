@@ -30,7 +30,11 @@ func (c *container) watch(ctx context.Context, p process, sick chan<- fault) {
 		both.Go(func() { c.liveness(ctx, p, sick) })
 	}
 	if c.Spec.ReadinessProbe == nil {
-		c.set(func(s *ContainerStatus) { s.Ready, s.Message = !c.job(), "" })
+		c.set(func(s *ContainerStatus) {
+			if s.Ready, s.Message = true, ""; c.job() {
+				s.Ready, s.Message = false, "it has not ended yet"
+			}
+		})
 		return
 	}
 	c.readiness(ctx, p)

@@ -31,7 +31,9 @@ func (k *keeper) exec(e execution) {
 		k.mu.Lock()
 		delete(k.execs, e.ID)
 		k.mu.Unlock()
-		leave(group.Of(cmd))
+		g := group.Of(cmd)
+		leave(g)
+		g.Close()
 		k.tell(message{Exec: &executed{ID: e.ID, Result: Result{Code: end.Code, Signal: end.Signal, Output: out.text}}})
 	}()
 }
@@ -41,7 +43,9 @@ func (k *keeper) cancel(id int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if cmd := k.execs[id]; cmd != nil {
-		group.Of(cmd).Kill()
+		g := group.Of(cmd)
+		g.Kill()
+		g.Close()
 	}
 }
 

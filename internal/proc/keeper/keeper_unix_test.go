@@ -88,7 +88,10 @@ func TestAChildOfAShellMayEndWell(t *testing.T) {
 
 func TestExec(t *testing.T) {
 	p, said := script("echo ready; cd /; sleep 60")
-	p.Dir = t.TempDir()
+	var err error
+	if p.Dir, err = filepath.EvalSymlinks(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
 	p.Env = append(p.Env, "NAME=value")
 	process := start(t, p)
 	hear(t, said, "ready")
