@@ -363,6 +363,9 @@ func TestPresets(t *testing.T) {
 			if m.Value == nil && c.result == gates.Value {
 				t.Error("got no value")
 			}
+			if strings.Contains(m.Bound, "%") != (m.Unit == "%") || m.Bound != "" && m.Max == nil {
+				t.Errorf("got the bound %q with max %v and unit %q", m.Bound, m.Max, m.Unit)
+			}
 			if m.Samples != nil && !near(*m.Samples, c.samples) || m.Samples == nil && c.samples != 0 {
 				t.Errorf("got %v samples, want %v", m.Samples, c.samples)
 			}

@@ -3,6 +3,8 @@ package pipeline
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/headgate-dev/headgate/pipeline/source"
 )
 
 // EventType says what an [Event] reports.
@@ -92,6 +94,9 @@ type Event struct {
 	Reason string `json:"reason,omitempty"`
 	// Message is text for people.
 	Message string `json:"message,omitempty"`
+	// Pos is the place in the pipeline file that a warning is about, where that
+	// is known.
+	Pos source.Pos `json:"pos,omitzero"`
 	// Until is when what is waited for is over, and Deadline when it is given
 	// up, by the run's time; set on Progress where that is known.
 	Until    time.Time `json:"until,omitzero"`

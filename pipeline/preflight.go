@@ -15,7 +15,7 @@ func (x *execution) preflight(ctx context.Context, stages []*Stage) (result Resu
 		if f.Warning {
 			if !x.warned[f.Message] { // it is asked twice
 				x.warned[f.Message] = true
-				x.tell(Event{Type: Warned, Message: f.Message})
+				x.tell(Event{Type: Warned, Message: f.Message, Pos: f.Pos})
 			}
 			continue
 		}

@@ -71,6 +71,9 @@ var theirs = map[string][]string{
 	"github.com/spf13/cobra":                     {"internal/cli"},
 	"github.com/sethvargo/go-githubactions":      {"internal/report"},
 	"github.com/google/go-containerregistry":     {"internal/registry", "stages"},
+	"charm.land":                                 {"internal/report"},
+	"github.com/charmbracelet":                   {"internal/report"},
+	"github.com/creack/pty":                      {},
 	"github.com/prometheus/client_golang/api":    {"internal/prom"},
 	"github.com/prometheus/prometheus":           {"gates", "internal/local"},
 	"github.com/redis/go-redis/v9":               {"examples", "internal/flagstore"}, // there to silence its log

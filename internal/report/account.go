@@ -82,7 +82,7 @@ func (a *account) add(e pipeline.Event) {
 	case pipeline.EvidenceFound:
 		a.evidence = append(a.evidence, note{e.Stage, e.Message})
 	case pipeline.Warned:
-		a.warnings = append(a.warnings, note{e.Stage, e.Message})
+		a.warnings = append(a.warnings, note{e.Stage, warning(e)})
 	case pipeline.Undone:
 		if e.Change != nil {
 			a.undone = append(a.undone, e.Change.Thing.String())

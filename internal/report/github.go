@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -148,6 +149,10 @@ func (r *GitHub) annotate(e pipeline.Event) {
 		r.told[e.Stage] = true
 		r.annotation("error", e.Stage, e.Stage+" failed", e.Reason)
 	case pipeline.Warned:
+		if e.Pos.IsValid() {
+			r.annotationAt(Place{File: r.o.file(), Pos: e.Pos}, "warning", cmp.Or(e.Stage, "preflight"), e.Message)
+			return
+		}
 		r.annotation("warning", e.Stage, e.Stage, e.Message)
 	case pipeline.RunEnded:
 		if e.Result == nil {

@@ -93,7 +93,7 @@ func (t *teller) tell(e pipeline.Event) []line {
 	case pipeline.EvidenceFound:
 		return append(t.about(e, neutral, "evidence"), indented(e.Message)...)
 	case pipeline.Warned:
-		return t.about(e, caution, "warning: "+clean(e.Message))
+		return t.about(e, caution, "warning: "+clean(warning(e)))
 	case pipeline.RunEnded:
 		return t.ended(e)
 	default:
@@ -249,6 +249,14 @@ func errorsOf(all []pipeline.Finding) []pipeline.Finding {
 		}
 	}
 	return out
+}
+
+// warning says what a person should read, and where in the file.
+func warning(e pipeline.Event) string {
+	if e.Pos.IsValid() {
+		return "line " + e.Pos.String() + ": " + e.Message
+	}
+	return e.Message
 }
 
 // findingText says in one line what a preflight found.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -143,6 +144,20 @@ func TestLocatorFindsRunes(t *testing.T) {
 		offset := len([]rune(c.text[:strings.Index(c.text, c.rune)]))
 		if got := l.Find(c.pos, c.text, offset); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestDurationsAreWrittenAsByPeople(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 30 * time.Second: "30s", 10 * time.Minute: "10m", time.Hour: "1h", 90 * time.Minute: "1h30m",
+		time.Hour + time.Second: "1h0m1s", 10*time.Minute + 5*time.Second: "10m5s", 1500 * time.Millisecond: "1.5s",
+	} {
+		if got := source.FormatDuration(d); got != want {
+			t.Errorf("%d: got %s, want %s", d, got, want)
+		}
+		if got := (source.Duration{Value: d}).String(); got != want {
+			t.Errorf("Duration %d: got %s, want %s", d, got, want)
 		}
 	}
 }
