@@ -282,7 +282,7 @@ func (v *view) wrap(text string, width int) []string {
 	width = max(10, width)
 	var lines []string
 	line := ""
-	for _, word := range strings.FieldsSeq(text) {
+	for word := range strings.FieldsSeq(text) {
 		for line == "" && ansi.StringWidth(word) > width {
 			head := ansi.Truncate(word, width, "")
 			if head == "" { // wider than a line is
