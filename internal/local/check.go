@@ -89,6 +89,9 @@ func (k *checking) deployment(d *appsv1.Deployment, from manifestSet) {
 		if k.release.Image == "" && len(spec.Containers) == 1 && len(spec.InitContainers) == 0 {
 			continue // it will get another, of which the build stage speaks
 		}
+		if _, made := k.w.state.Images[c.Image]; made {
+			continue
+		}
 		if _, err := k.w.images.program(name, tag); err != nil {
 			unknown = true
 			k.found = append(k.found, found(err))
