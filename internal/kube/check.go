@@ -217,7 +217,7 @@ func (k *checking) leftovers(ctx context.Context, t stages.Track) error {
 		if err != nil {
 			return err
 		}
-		if run := k.c.Release.Run.ID; u != nil && u.GetAnnotations()[RunAnnotation] != run {
+		if run := k.c.Release.Run.ID; u != nil && u.GetDeletionTimestamp() == nil && u.GetAnnotations()[RunAnnotation] != run {
 			k.warn("headgate rollback or headgate recover of that run takes it away; otherwise this run replaces it",
 				"%s is left over from run %s", describe(gvr.gvr, k.ns, u.GetName()), u.GetAnnotations()[RunAnnotation])
 		}
