@@ -134,7 +134,7 @@ func whichContainer(all []corev1.Container, r stages.Release) (int, error) {
 		}
 		if have, _, _ := splitImage(c.Image); have == want {
 			if found >= 0 {
-				return 0, fmt.Errorf("both %s and %s have an image of %s; say which with container:", names[found], c.Name, want)
+				return 0, fmt.Errorf("both %s and %s have an image of %s; say which with the key container", names[found], c.Name, want)
 			}
 			found = i
 		}
@@ -147,5 +147,5 @@ func whichContainer(all []corev1.Container, r stages.Release) (int, error) {
 	case len(all) == 1:
 		return 0, nil
 	}
-	return 0, fmt.Errorf("none of the containers %s has an image of %s; say which with container:", strings.Join(names, ", "), want)
+	return 0, fmt.Errorf("none of the containers %s has an image of %s; say which with the key container", strings.Join(names, ", "), want)
 }

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,7 +57,8 @@ type checking struct {
 // found makes a finding of an error.
 func found(err error) pipeline.Finding {
 	f := pipeline.Finding{Message: err.Error()}
-	if h, ok := err.(interface{ Hint() string }); ok { //nolint:errorlint // of this very error
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
 		f.Hint = h.Hint()
 	}
 	return f
@@ -150,7 +152,7 @@ func (k *checking) runnable(d *appsv1.Deployment, from manifestSet) {
 		return
 	}
 	f := found(err)
-	if e, ok := err.(*faultError); ok { //nolint:errorlint // made by podSpec
+	if e, ok := errors.AsType[*faultError](err); ok {
 		f.Hint = e.action
 	}
 	k.found = append(k.found, f)

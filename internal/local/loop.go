@@ -12,8 +12,6 @@ import (
 // running are the pods of one Deployment.
 type running struct {
 	pods []*livePod
-	// tries are when pods that could not be made may be made again.
-	tries time.Time
 }
 
 // faultPause is how long a pod that could not be made stays before another is

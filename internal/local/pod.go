@@ -186,7 +186,7 @@ func (w *World) freePort() (int, error) {
 		if err != nil {
 			return 0, fmt.Errorf("find a free port: %w", err)
 		}
-		n := l.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // of a TCP listener
+		n := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of a TCP listener
 		_ = l.Close()
 		if !w.ports[n] {
 			w.ports[n] = true

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -269,8 +270,8 @@ func ended(p *livePod, c pods.ContainerStatus, code string) *fault {
 }
 
 func lastLine(lines []string) string {
-	for i := len(lines) - 1; i >= 0; i-- {
-		if l := strings.TrimSpace(lines[i]); l != "" {
+	for _, l := range slices.Backward(lines) {
+		if l = strings.TrimSpace(l); l != "" {
 			if r := []rune(l); len(r) > 200 {
 				l = string(r[:200]) + "…"
 			}

@@ -109,7 +109,7 @@ spec:
   - backendRefs: [{name: NAME, port: 80}]
 `
 
-func manifestsOf(t testing.TB, name string) []json.RawMessage {
+func manifestsOf(t *testing.T, name string) []json.RawMessage {
 	t.Helper()
 	var out []json.RawMessage
 	for doc := range strings.SplitSeq(strings.ReplaceAll(manifestsText, "NAME", name), "\n---\n") {
@@ -123,7 +123,7 @@ func manifestsOf(t testing.TB, name string) []json.RawMessage {
 }
 
 // programs maps the images of the tests: name:tag to a version of the app.
-func programs(t testing.TB) map[string]local.Program {
+func programs(t *testing.T) map[string]local.Program {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -142,7 +142,7 @@ func programs(t testing.TB) map[string]local.Program {
 }
 
 // options are those of a test's world.
-func options(t testing.TB) local.Options {
+func options(t *testing.T) local.Options {
 	t.Helper()
 	return local.Options{
 		Dir: t.TempDir(), Programs: programs(t), Namespace: "shop", ScrapeInterval: 100 * time.Millisecond,
@@ -150,7 +150,7 @@ func options(t testing.TB) local.Options {
 	}
 }
 
-func open(t testing.TB, o local.Options) *local.World {
+func open(t *testing.T, o local.Options) *local.World {
 	t.Helper()
 	w, err := local.Open(t.Context(), o)
 	if err != nil {
@@ -165,7 +165,7 @@ func open(t testing.TB, o local.Options) *local.World {
 }
 
 // image resolves an image of the tests by its tag.
-func image(t testing.TB, w *local.World, ref string) string {
+func image(t *testing.T, w *local.World, ref string) string {
 	t.Helper()
 	out, err := w.Resolve(t.Context(), ref)
 	if err != nil {
@@ -181,7 +181,7 @@ func workload(name string) stages.Workload { return stages.Workload{Namespace: "
 func track(name, of string) stages.Track { return stages.Track{Workload: workload(name), Name: of} }
 
 // deploy makes a workload as a run called 0 that is long past.
-func deploy(t testing.TB, w *local.World, name string, replicas int) {
+func deploy(t *testing.T, w *local.World, name string, replicas int) {
 	t.Helper()
 	r := stages.Release{Image: image(t, w, "r.example/"+name+":1"), Manifests: manifestsOf(t, name), Run: info("first")}
 	stable := track(name, stages.Stable)
@@ -194,7 +194,7 @@ func deploy(t testing.TB, w *local.World, name string, replicas int) {
 	ready(t, w, stable, replicas)
 }
 
-func ready(t testing.TB, w *local.World, tr stages.Track, n int) {
+func ready(t *testing.T, w *local.World, tr stages.Track, n int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -204,7 +204,7 @@ func ready(t testing.TB, w *local.World, tr stages.Track, n int) {
 }
 
 // ask sends one request through the proxy.
-func ask(t testing.TB, w *local.World, host string) string {
+func ask(t *testing.T, w *local.World, host string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.ProxyURL()+"/", nil)
 	if err != nil {
