@@ -10,7 +10,7 @@ TAGS    := grpcnotrace
 # Packages that have tests for a real cluster.
 E2E     := $(shell grep -rl --include='*_test.go' '^//go:build e2e' internal stages cmd test/e2e test/image test/local test/publish 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
 
-.PHONY: build test unit e2e demo bench lint tidy version image image-ci completions snapshot clean
+.PHONY: build test unit e2e demo demo-cluster bench lint tidy version image image-ci completions snapshot clean
 
 # The binary, static and stripped, in bin/.
 build:
@@ -30,9 +30,13 @@ e2e: build
 	@if [ -z "$(E2E)" ]; then echo 'e2e: there are no such tests yet'; else \
 	  ./test/with-cluster $(GO) test -tags e2e -count=1 -p 1 -timeout 30m $(E2E) ./flags; fi
 
+# A good release, a bad one and a bad feature, on this machine alone.
+demo: build
+	bin/headgate demo
+
 # The example pipeline on a cluster of one node: a good release is promoted,
 # a bad one is put back.
-demo: build
+demo-cluster: build
 	./test/with-cluster ./examples/ecommerce/demo
 
 # Rollouts, checks and starts, measured; BENCH="-rounds 3" for a quick look.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/headgate-dev/headgate/examples/ecommerce"
 	"github.com/headgate-dev/headgate/examples/ecommerce/profiles"
@@ -57,23 +58,22 @@ func (a *app) demoServiceCommand() *cobra.Command {
 func (a *app) demoUsersCommand() *cobra.Command {
 	var rate float64
 	cmd := &cobra.Command{
-		Use:   "users URL",
-		Short: "Send the requests of the demo's users until Ctrl-C",
-		Long: `Asks a service on this machine for user profiles at a steady rate, until Ctrl-C,
-and prints what came of it. Without requests, no gate can tell whether users
-are well.`,
-		Example: "  headgate demo users http://127.0.0.1:8080",
+		Use:   "users [URL]",
+		Short: "Send the requests of the demo's users, whenever the service is there",
+		Long: `Asks a service on this machine for user profiles at a steady rate, whenever it
+is there, until Ctrl-C, and prints what came of it. Without requests, no gate
+can tell whether users are well. Without URL, it is http://127.0.0.1:8080, as in
+the files of the demo.`,
+		Example: "  headgate demo users\n  headgate demo users http://127.0.0.1:3000 --rate 50",
 		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usagef("such as headgate demo users http://127.0.0.1:8080", "the URL of the service is missing")
+			address := "http://127.0.0.1:8080"
+			if len(args) > 0 {
+				address = strings.TrimRight(args[0], "/")
 			}
-			users, err := demo.Ask(cmd.Context(), args[0], rate)
-			if err != nil {
+			if err := demo.Visit(cmd.Context(), address, rate, a.Out); err != nil {
 				return usagef("", "%w", err)
 			}
-			<-users.Done()
-			users.Stop().Print(a.Out)
 			return nil
 		},
 	}
@@ -89,11 +89,14 @@ func (a *app) writeDemo(dir string) error {
 	if err := writeDemoFiles(dir); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.Out, `Written to %s. In that folder, with two terminals:
+	_, err := fmt.Fprintf(a.Out, `Written to %s. In that folder, in two terminals:
 
-  headgate demo users http://127.0.0.1:8080    # the users; Ctrl-C ends them
-  headgate run --local                         # v2, and its new profile format
-  headgate run --local --var release=v3 --var fail_rate=0.2
+  headgate demo users       # asks the service whenever it is there, until Ctrl-C
+  headgate run --local      # v2 beside v1, then in its place; then its new profile format
+
+And then a bad one:
+
+  headgate run --local --until rollout --var release=v3 --var fail_rate=0.2
 `, dir)
 	return err
 }
@@ -193,7 +196,7 @@ func (s *demoStage) release(ctx context.Context, act demo.Act) (result pipeline.
 	if err != nil {
 		return result, err
 	}
-	r.Options = pipeline.Options{From: act.From, Until: act.Until}
+	r.Options = pipeline.Options{From: act.From, Until: act.Until, Recover: "the demo, at its end"}
 	reports := []string{"plain"} // as a CI would have it, this is one job's log
 	if s.app.drawable() {
 		reports = []string{live}

@@ -21,15 +21,17 @@ func byHost(address string) string { return strings.Replace(address, "127.0.0.1"
 // Users ask for profiles, all the while.
 type Users struct {
 	load *load.Load
+	gone chan struct{} // closed when nobody listens any more
 
 	mu          sync.Mutex
+	absent      bool
 	first, last time.Time // when requests failed, since the last forget
 }
 
 // Ask begins to ask a service, whose address is such as
 // http://127.0.0.1:8080, until ctx ends or [Users.Stop] is called.
 func Ask(ctx context.Context, address string, rate float64) (*Users, error) {
-	u := &Users{}
+	u := &Users{gone: make(chan struct{})}
 	l, err := load.Start(ctx, load.Config{
 		URL: address + "/profile/{n}", Host: host, Rate: rate, For: load.MaxDuration, Failed: u.failed,
 	})
@@ -43,6 +45,10 @@ func Ask(ctx context.Context, address string, rate float64) (*Users, error) {
 func (u *Users) failed(f load.Failure) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if f.Kind == load.Refused && !u.absent {
+		u.absent = true
+		close(u.gone)
+	}
 	if u.first.IsZero() || f.At.Before(u.first) {
 		u.first = f.At
 	}
