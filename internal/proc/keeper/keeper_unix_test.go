@@ -54,7 +54,7 @@ func TestHowAProgramEnded(t *testing.T) {
 		{"exit code", "echo ready; exit 7", nil, keeper.End{Code: 7}},
 		{"signal of its own", "echo ready; kill -SEGV $$", nil, keeper.End{Code: -1, Signal: "SIGSEGV"}},
 		{"asked to", "echo ready; sleep 60", (*keeper.Process).Terminate, keeper.End{Code: -1, Signal: "SIGTERM"}},
-		{"asked to, with a trap", "trap 'exit 3' TERM; echo ready; sleep 60", (*keeper.Process).Terminate, keeper.End{Code: 3}},
+		{"asked to, with a trap", "trap 'exit 3' TERM; echo ready; sleep 60 & wait", (*keeper.Process).Terminate, keeper.End{Code: 3}},
 		{"killed", "trap '' TERM; echo ready; sleep 60; sleep 60", (*keeper.Process).Kill, keeper.End{Code: -1, Signal: "SIGKILL"}},
 	}
 	for _, tt := range tests {
