@@ -30,10 +30,14 @@ func (k *keeper) exec(e execution) {
 		end := endOf(<-ended)
 		k.mu.Lock()
 		delete(k.execs, e.ID)
+		finishing := k.finishing
 		k.mu.Unlock()
 		g := group.Of(cmd)
 		leave(g)
 		g.Close()
+		if finishing {
+			return // killed by us; who waits is told that the program has ended
+		}
 		k.tell(message{Exec: &executed{ID: e.ID, Result: Result{Code: end.Code, Signal: end.Signal, Output: out.text}}})
 	}()
 }

@@ -44,6 +44,8 @@ type keeper struct {
 	mu    sync.Mutex
 	known map[int]bool // programs that somebody waits for
 	execs map[int]*exec.Cmd
+	// finishing says that what ends now ends since the program has.
+	finishing bool
 
 	say         sync.Mutex
 	out         *json.Encoder
@@ -141,6 +143,9 @@ func (k *keeper) serve(ended <-chan error, stopped <-chan os.Signal) End {
 
 // finish ends what is left. ended is nil when the program's end is known.
 func (k *keeper) finish(end End, ended <-chan error) End {
+	k.mu.Lock()
+	k.finishing = true
+	k.mu.Unlock()
 	if k.running {
 		k.main.Kill()
 	}
