@@ -20,10 +20,6 @@ const (
 
 // binaryFigures measures what needs no cluster.
 func binaryFigures(ctx context.Context, s settings, dir string, out io.Writer) error {
-	info, err := os.Stat(s.binary)
-	if err != nil {
-		return err
-	}
 	path := filepath.Join(dir, "large.yaml")
 	if err := os.WriteFile(path, []byte(largeFile(stages)), 0o644); err != nil {
 		return err
@@ -36,7 +32,6 @@ func binaryFigures(ctx context.Context, s settings, dir string, out io.Writer) e
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "size of the stripped binary: %.1f MB\n", float64(info.Size())/1e6)
 	fmt.Fprintf(out, "headgate version: %s; %s\n", start, against(start, startGoal))
 	fmt.Fprintf(out, "headgate validate, %d stages: %s; %s\n", stages, validate, against(validate, validateGoal))
 	return nil

@@ -66,6 +66,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := binaryFigures(ctx, s, dir, out); err != nil {
 		return err
 	}
+	if err := weightFigures(ctx, s, dir, out); err != nil {
+		return err
+	}
 	if os.Getenv("KUBECONFIG") == "" {
 		fmt.Fprintln(out, "\nrollouts: skipped, KUBECONFIG names no cluster")
 		return nil
@@ -79,13 +82,20 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 // build makes a static and stripped binary.
 func build(ctx context.Context, root, to, pkg string) error {
+	return buildWith(ctx, buildOptions{root: root, to: to, pkg: pkg, linker: "-s -w"})
+}
+
+// buildOptions say what is built and what the linker is told.
+type buildOptions struct{ root, to, pkg, linker string }
+
+func buildWith(ctx context.Context, o buildOptions) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "grpcnotrace", "-trimpath", "-ldflags=-s -w", "-o", to, pkg)
-	cmd.Dir = root
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "grpcnotrace", "-trimpath", "-ldflags="+o.linker, "-o", o.to, o.pkg)
+	cmd.Dir = o.root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+		return fmt.Errorf("build %s: %w\n%s", o.pkg, err, out)
 	}
 	return nil
 }
