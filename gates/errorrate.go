@@ -46,24 +46,24 @@ func (e *ErrorRate) ask(ctx context.Context, l look) answer {
 	if wider := l.wider(); wider > 0 && a.result == "" && t.judge(e.Max.Share(), e.needed()) == tooFew {
 		a, t = e.count(ctx, l, failed, wider)
 	}
-	a.bound, a.max, a.unit = "max "+e.Max.String(), ref(e.Max.Value), "%"
+	a.bound, a.max, a.unit = "max "+e.Max.String(), new(e.Max.Value), "%"
 	if a.result != "" {
 		return a
 	}
-	a.samples = ref(t.all)
+	a.samples = new(t.all)
 	verb := "of " + plural(t.all, "request") + " failed in " + span(t.span)
 	switch t.judge(e.Max.Share(), e.needed()) {
 	case none:
 		return a.with(NoTraffic, "there were no requests in "+span(t.span))
 	case tooFew:
-		a.value = ref(t.bad / t.all * 100)
+		a.value = new(t.bad / t.all * 100)
 		return a.with(FewSamples, fmt.Sprintf("%s %s, and it takes %s to tell", number(t.bad), verb, number(e.needed())))
 	case over:
-		a.value = ref(t.bad / t.all * 100)
+		a.value = new(t.bad / t.all * 100)
 		return a.with(Value, fmt.Sprintf("%s %s (%s), more than %s", number(t.bad), verb, percent(t.bad/t.all), e.Max))
 	case within, unclear:
 	}
-	a.value, a.good = ref(t.bad/t.all*100), true
+	a.value, a.good = new(t.bad/t.all*100), true
 	return a.with(Value, fmt.Sprintf("%s %s (%s), at most %s may", number(t.bad), verb, percent(t.bad/t.all), e.Max))
 }
 

@@ -72,5 +72,3 @@ func plural(n float64, noun string) string {
 	}
 	return number(n) + " " + noun + "s"
 }
-
-func ref(v float64) *float64 { return &v }

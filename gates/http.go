@@ -86,7 +86,7 @@ func (c *HTTP) ask(ctx context.Context, l look) answer {
 	if err != nil {
 		return a.unanswered(ctx, err, span(c.Within.Value))
 	}
-	a.value = ref(float64(resp.StatusCode))
+	a.value = new(float64(resp.StatusCode))
 	a.good = resp.StatusCode == c.Status.Value || c.Status.Value == 0 && resp.StatusCode/100 == 2
 	reason := fmt.Sprintf("status %d", resp.StatusCode)
 	if !a.good {

@@ -58,7 +58,7 @@ func (c *Latency) ask(ctx context.Context, l look) answer {
 		a = c.judge(ctx, l, bounds)
 	}
 	a.bound = fmt.Sprintf("p%s max %s", number(c.Quantile.Value*100), span(c.Max.Value))
-	a.max, a.unit = ref(c.Max.Value.Seconds()), "s"
+	a.max, a.unit = new(c.Max.Value.Seconds()), "s"
 	return a
 }
 
@@ -71,7 +71,7 @@ func (c *Latency) judge(ctx context.Context, l look, bounds []bucket) answer {
 	if a.result != "" {
 		return a
 	}
-	a.samples = ref(t.all)
+	a.samples = new(t.all)
 	if t.all > 0 {
 		a.value = c.estimate(counted, t.all)
 	}
@@ -207,7 +207,7 @@ func (c *Latency) estimate(counted map[float64]float64, all float64) *float64 {
 			if c.Unit.Value == "ms" {
 				v /= 1000
 			}
-			return ref(v)
+			return new(v)
 		}
 		below, under = b, n
 	}

@@ -15,10 +15,10 @@ type query Check
 func (c *query) ask(ctx context.Context, l look) answer {
 	a := answer{bound: c.bound(), unit: c.Unit.Value}
 	if c.Max.IsSet() {
-		a.max = ref(c.Max.Value)
+		a.max = new(c.Max.Value)
 	}
 	if c.Min.IsSet() {
-		a.min = ref(c.Min.Value)
+		a.min = new(c.Min.Value)
 	}
 	q, err := l.text(c.Query, l.names())
 	if err != nil {
@@ -41,7 +41,7 @@ func (c *query) ask(ctx context.Context, l look) answer {
 	if bad != nil {
 		return a.with(bad.result, bad.reason)
 	}
-	a.value = ref(v)
+	a.value = new(v)
 	shown := c.shown(v)
 	switch {
 	case c.Max.IsSet() && v > c.Max.Value:
@@ -73,12 +73,12 @@ func (c *query) enough(ctx context.Context, l look) (*float64, *answer) {
 	switch {
 	case n <= 0:
 		a := answer{}.with(NoTraffic, "there are no samples")
-		return ref(n), &a
+		return new(n), &a
 	case n < least:
 		a := answer{}.with(FewSamples, fmt.Sprintf("there are %s, and it takes %s to tell", plural(n, "sample"), number(least)))
-		return ref(n), &a
+		return new(n), &a
 	}
-	return ref(n), nil
+	return new(n), nil
 }
 
 func (c *query) bound() string {
@@ -94,10 +94,10 @@ func (c *query) bound() string {
 
 // shown writes a value with its unit.
 func (c *query) shown(v float64) string {
-	switch u := c.Unit.Value; {
-	case u == "":
+	switch u := c.Unit.Value; u {
+	case "":
 		return number(v)
-	case u == "%":
+	case "%":
 		return number(v) + u
 	default:
 		return number(v) + " " + u

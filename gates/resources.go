@@ -84,7 +84,7 @@ type gauge struct {
 }
 
 func (l look) gauge(ctx context.Context, g gauge) answer {
-	a := answer{query: g.query, bound: "max " + g.max.String(), max: ref(g.max.Value), unit: "%"}
+	a := answer{query: g.query, bound: "max " + g.max.String(), max: new(g.max.Value), unit: "%"}
 	if early := l.early(); early != nil {
 		return a.with(early.result, early.reason)
 	}
@@ -95,7 +95,7 @@ func (l look) gauge(ctx context.Context, g gauge) answer {
 		}
 		return a.with(bad.result, bad.reason)
 	}
-	a.value, a.good = ref(v), v <= g.max.Value
+	a.value, a.good = new(v), v <= g.max.Value
 	held := "at most " + g.max.String() + " is well"
 	if !a.good {
 		held = "more than " + g.max.String()

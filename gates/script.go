@@ -43,7 +43,7 @@ func (c *Script) ask(ctx context.Context, l look) answer {
 		}
 		return a.with(NoAnswer, "the script could not be run: "+err.Error())
 	}
-	a.value, a.good = ref(float64(exit.Code)), exit.Code == 0
+	a.value, a.good = new(float64(exit.Code)), exit.Code == 0
 	reason := fmt.Sprintf("exit code %d", exit.Code)
 	if last := lastLine(exit.Output); last != "" && !a.good {
 		reason += ": " + last

@@ -89,10 +89,8 @@ func resultType(t *cel.Type, condition bool) *span {
 		}
 		return s
 	}
-	for _, ok := range []*cel.Type{cel.StringType, cel.IntType, cel.UintType, cel.DoubleType, cel.BoolType} {
-		if t.IsExactType(ok) {
-			return nil
-		}
+	if slices.ContainsFunc([]*cel.Type{cel.StringType, cel.IntType, cel.UintType, cel.DoubleType, cel.BoolType}, t.IsExactType) {
+		return nil
 	}
 	return &span{message: fmt.Sprintf("the expression is %s, where text is needed", typeName(t.String()))}
 }
@@ -129,7 +127,7 @@ type walker struct {
 func (w *walker) walk(e ast.Expr, local []string) {
 	if parts := w.chain(e); parts != nil {
 		if !slices.Contains(local, parts[0].name) {
-			w.path(parts, e)
+			w.path(parts)
 		}
 		return
 	}
@@ -168,7 +166,7 @@ func (w *walker) comprehension(c ast.ComprehensionExpr, local []string) {
 }
 
 // path reports a mistake in a path, and a hyphen that was read as a minus.
-func (w *walker) path(parts []part, e ast.Expr) {
+func (w *walker) path(parts []part) {
 	s := w.names.path(parts, false)
 	if s == nil {
 		return

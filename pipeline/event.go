@@ -72,8 +72,9 @@ func (t EventType) Durable() bool {
 	switch t {
 	case Progress, Output, Judged, TrafficShifted, EvidenceFound, UndoFailed, Warned, RunEnded:
 		return false
+	default: // what is not known to be passing is kept
+		return true
 	}
-	return true
 }
 
 // Event is one thing that happened in a run. Which fields are set depends on

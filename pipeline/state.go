@@ -90,8 +90,9 @@ func (s *State) Unfinished() bool {
 	switch s.Phase {
 	case NotStarted, EndedDelivered, EndedRolledBack:
 		return false
+	default:
+		return true
 	}
-	return true
 }
 
 // Apply takes one durable event into account; passing ones change nothing.
@@ -282,7 +283,9 @@ func (s *State) applyChange(e Event) {
 		c.final = st.Committed
 		s.changes = append(s.changes, c)
 	}
-	c.keys[e.Change.Key] = c.keys[e.Change.Key]
+	if _, known := c.keys[e.Change.Key]; !known {
+		c.keys[e.Change.Key] = false
+	}
 	c.last = s.seq
 	c.record.To, c.record.Key = e.Change.To, e.Change.Key
 	c.record.Urgent = c.record.Urgent || e.Change.Urgent
