@@ -37,7 +37,7 @@ is left to headgate recover. A second signal ends the process at once.`,
 			if err := o.take(args); err != nil {
 				return err
 			}
-			if err := o.localRunOptions.check(o.worldOptions); err != nil {
+			if err := o.check(o.worldOptions); err != nil {
 				return err
 			}
 			if o.dryRun {
