@@ -47,8 +47,22 @@ func (v *view) columns(g *gateAccount) checkColumns {
 	}
 	if c.spark > 0 {
 		c.spark = min(maxSpark, c.spark+max(0, rest()))
+		if v.whole { // it grows no more
+			c.spark = min(c.spark, max(minSpark, len(longest(g))))
+		}
 	}
 	return c
+}
+
+// longest returns the points of the check that has most.
+func longest(g *gateAccount) []point {
+	var most []point
+	for _, k := range g.checks {
+		if len(k.series.points) > len(most) {
+			most = k.series.points
+		}
+	}
+	return most
 }
 
 func gap(width int) int {

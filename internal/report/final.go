@@ -55,7 +55,8 @@ func (v *view) back() []string {
 		title = "putting back"
 	}
 	lines := []string{"", " " + v.ink(careful, v.painter.back) + " " + title}
-	if w.back && v.a.result == nil {
+	said := slices.ContainsFunc(v.a.stages, func(s *stageAccount) bool { return s.status == pipeline.StageFailed && s.reason == w.why })
+	if w.back && v.a.result == nil && !said {
 		for _, t := range v.some(v.wrap(clean(w.why), v.size.width-6), 2) {
 			if t != "" {
 				lines = append(lines, "     "+v.ink(faint, t))
