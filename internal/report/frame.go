@@ -17,6 +17,8 @@ type view struct {
 	o    LiveOptions
 	size size
 	now  time.Time
+	// names is the width of the column of stages, 0 before it is known.
+	names int
 	// whole says that nothing may be left out: it is drawn for the last time.
 	whole bool
 }
@@ -122,7 +124,9 @@ func (v *view) spread(left, right string) string {
 // body is all between head and foot.
 func (v *view) body() []row {
 	var rows []row
-	for _, s := range v.stages() {
+	all := v.stages()
+	v.names = v.column(all)
+	for _, s := range all {
 		focus := v.active(s)
 		for _, text := range v.stage(s, focus) {
 			rows = append(rows, row{text, focus})
@@ -197,7 +201,7 @@ func (v *view) stage(s *stageAccount, active bool) []string {
 	if !s.started.IsZero() {
 		took = brief(ended.Sub(s.started))
 	}
-	name := v.pad(clean(s.name), v.names())
+	name := v.pad(clean(s.name), v.names)
 	if color == faint {
 		name = v.ink(faint, name)
 	}
@@ -229,10 +233,10 @@ func (v *view) stage(s *stageAccount, active bool) []string {
 	return lines
 }
 
-// names is the width of the column of stages.
-func (v *view) names() int {
+// column is the width of the column of stages.
+func (v *view) column(all []*stageAccount) int {
 	n := 8
-	for _, s := range v.stages() {
+	for _, s := range all {
 		n = max(n, ansi.StringWidth(clean(s.name)))
 	}
 	return min(n, max(8, v.size.width/3))
