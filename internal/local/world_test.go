@@ -56,7 +56,7 @@ func app(getenv func(string) string) error {
 	http.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "# TYPE app_requests_total counter\napp_requests_total{version=%q} 1\n", getenv("VERSION"))
 	})
-	server := &http.Server{Addr: getenv("ADDRESS"), ReadHeaderTimeout: time.Second}
+	server := &http.Server{Addr: getenv("ADDRESS"), ReadHeaderTimeout: time.Minute}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	go func() {
