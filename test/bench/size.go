@@ -37,6 +37,7 @@ func weightFigures(ctx context.Context, s settings, dir string, out io.Writer) e
 	if err != nil {
 		return err
 	}
+	fmt.Fprintln(out, "of that, the code of each part:")
 	for _, p := range parts[:min(heaviest, len(parts))] {
 		fmt.Fprintf(out, "  %6.1f MB  %s\n", float64(p.bytes)/1e6, p.name)
 	}
@@ -74,9 +75,9 @@ type part struct {
 	bytes int64
 }
 
-// heaviestParts links the program once more with its symbols, and adds them
-// up by module, largest first. What has no name of a package, such as the
-// tables of the runtime, counts as the runtime's.
+// heaviestParts links the program once more with its symbols, and adds up the
+// code of each module, largest first. Most of the rest are tables about the
+// code, such as those of its lines, and grow as it does.
 func heaviestParts(ctx context.Context, s settings, dir string) ([]part, error) {
 	path := filepath.Join(dir, "headgate-with-symbols")
 	if err := buildWith(ctx, buildOptions{root: s.root, to: path, pkg: "./cmd/headgate", linker: "-w"}); err != nil {
@@ -120,7 +121,7 @@ func addUp(lines io.Reader, modules []string) (map[string]int64, error) {
 	scan.Buffer(nil, 1<<20)
 	for scan.Scan() {
 		fields := strings.Fields(scan.Text())
-		if len(fields) < 4 || strings.EqualFold(fields[2], "b") { // not in the file: memory of zeros
+		if len(fields) < 4 || !strings.EqualFold(fields[2], "t") { // data is small, or zeros that are not in the file
 			continue
 		}
 		size, err := strconv.ParseInt(fields[1], 10, 64)
@@ -134,7 +135,7 @@ func addUp(lines io.Reader, modules []string) (map[string]int64, error) {
 
 // moduleOf is the module that a symbol belongs to.
 func moduleOf(symbol string, modules []string) string {
-	symbol = strings.NewReplacer("%2e", ".", "type:", "", "go:itab.", "").Replace(symbol)
+	symbol = strings.NewReplacer("%2e", ".", "type:.eq.", "", "type:.hash.", "").Replace(symbol)
 	symbol = strings.TrimLeft(symbol, "*[]().")
 	best := "Go's runtime and standard library"
 	longest := 0

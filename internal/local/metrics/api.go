@@ -121,13 +121,13 @@ func newAPI(s *Server, p parser.Parser, o Options) http.Handler {
 		"status/buildinfo":    a.buildInfo,
 		"status/runtimeinfo":  a.runtimeInfo,
 		// What there is none of here, in the form that Grafana looks for it.
-		"rules":  func(*http.Request) (answer, error) { return answer{data: map[string][]string{"groups": {}}}, nil },
-		"alerts": func(*http.Request) (answer, error) { return answer{data: map[string][]string{"alerts": {}}}, nil },
+		"rules":  always(map[string][]string{"groups": {}}),
+		"alerts": always(map[string][]string{"alerts": {}}),
 	}
 	form := map[string]func(*http.Request) (answer, error){ // GET, or POST for what is long
 		"query":           a.query,
 		"query_range":     a.queryRange,
-		"query_exemplars": func(*http.Request) (answer, error) { return answer{data: []string{}}, nil },
+		"query_exemplars": always([]string{}),
 		"format_query":    a.formatQuery,
 		"series":          a.series,
 		"labels":          a.labels,
@@ -140,6 +140,11 @@ func newAPI(s *Server, p parser.Parser, o Options) http.Handler {
 		mux.HandleFunc("POST /api/v1/"+path, handle(f))
 	}
 	return onlyLocal(mux)
+}
+
+// always answers the same.
+func always(data any) func(*http.Request) (answer, error) {
+	return func(*http.Request) (answer, error) { return answer{data: data}, nil }
 }
 
 // onlyLocal refuses requests that were sent to another name than one of this
