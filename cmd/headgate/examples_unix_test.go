@@ -18,17 +18,13 @@ import (
 
 // checkout is a folder with a pipeline file where the examples expect it, and
 // a headgate that scripts find. Every user may go in and run it.
-type checkout struct{ dir, bin, junit string }
+type checkout struct{ dir, bin string }
 
 func newCheckout(t *testing.T) checkout {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "headgate-example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := t.TempDir()
 	c := checkout{dir: filepath.Join(dir, "work"), bin: filepath.Join(dir, "bin")}
-	for _, d := range []string{dir, c.bin, c.dir, filepath.Join(c.dir, "deploy")} {
+	for _, d := range []string{filepath.Dir(dir), dir, c.bin, c.dir, filepath.Join(c.dir, "deploy")} {
 		if err := os.MkdirAll(d, 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -115,17 +111,18 @@ func TestGitLabExamplesRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			env := []string{"GITLAB_CI=true", "CI_JOB_ID=991", "CI_COMMIT_SHA=c0ffee", "CI_PROJECT_DIR=" + c.dir}
-			log := ""
+			var out strings.Builder
 			for _, job := range []string{"check", "deliver", "[[ inputs.job ]]"} {
 				keys, _ := jobs[job].(map[string]any)
 				for _, key := range []string{"script", "after_script"} {
 					lines, _ := keys[key].([]any)
 					for _, line := range lines {
-						log += c.run(t, line.(string), env...)
+						out.WriteString(c.run(t, line.(string), env...))
 					}
 				}
 			}
 			c.reported(t)
+			log := out.String()
 			if !regexp.MustCompile(`section_start:\d+:headgate_1_image\r`).MatchString(log) || !strings.Contains(log, "nothing is unfinished") {
 				t.Errorf("the log is not as it is for GitLab:\n%s", log)
 			}
@@ -155,11 +152,12 @@ func TestTheJenkinsfileRunsWithoutHome(t *testing.T) {
 			if home != "" {
 				env = append(env, home)
 			}
-			log := ""
+			var out strings.Builder
 			for _, m := range commands {
-				log += c.run(t, m[1], env...)
+				out.WriteString(c.run(t, m[1], env...))
 			}
 			c.reported(t)
+			log := out.String()
 			if !strings.Contains(log, "run jenkins-shop-12 of shop") || strings.Contains(log, "\x1b") {
 				t.Errorf("the log is not as it is for Jenkins:\n%s", log)
 			}
