@@ -58,8 +58,8 @@ func localKinds(p *pipeline.Pipeline) error {
 }
 
 // localNote says what a local run is, and where to look.
-func localNote(service, prometheus string) string {
-	return fmt.Sprintf("local run, with processes of this machine and no cluster: not a production target\nservice %s, Prometheus %s", service, prometheus)
+func localNote(service, prometheus, redis string) string {
+	return fmt.Sprintf("local run, with processes of this machine and no cluster: not a production target\nservice %s, Prometheus %s, Redis %s", service, prometheus, redis)
 }
 
 // staying keeps a world up until the process is told to end.

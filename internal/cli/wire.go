@@ -292,7 +292,7 @@ func (w *wiring) openWorld(ctx context.Context, p *pipeline.Pipeline, s *local.S
 	}
 	w.closers = append(w.closers, w.world)
 	if w.sandbox == "" {
-		w.note(localNote(w.world.ProxyURL(), w.world.PrometheusURL()))
+		w.note(localNote(w.world.ProxyURL(), w.world.PrometheusURL(), w.world.RedisURL()))
 	}
 	return nil
 }

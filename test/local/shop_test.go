@@ -28,6 +28,7 @@ import (
 const file = `version: 1
 name: user-service
 vars: {release: "", repository: shop/user-service}
+kubernetes: {namespace: ecommerce}
 prometheus: {url: "http://prometheus.invalid:9090"}
 redis: {url: "redis://redis.invalid:6379/0"}
 local:
@@ -106,7 +107,10 @@ func newShop(t *testing.T) *shop {
 		t.Fatal(err)
 	}
 	s.write("flag.json", string(record))
-	s.run(s.pipelineFile(story.Story{Release: story.Old})).Want(pipeline.Delivered)
+	r := s.run(s.pipelineFile(story.Story{Release: story.Old}))
+	users := s.load(load.Config{Rate: 50})
+	r.Want(pipeline.Delivered)
+	users.Stop()
 	return s
 }
 
