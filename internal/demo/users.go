@@ -32,14 +32,18 @@ type Users struct {
 // http://127.0.0.1:8080, until ctx ends or [Users.Stop] is called.
 func Ask(ctx context.Context, address string, rate float64) (*Users, error) {
 	u := &Users{gone: make(chan struct{})}
-	l, err := load.Start(ctx, load.Config{
-		URL: address + "/profile/{n}", Host: host, Rate: rate, For: load.MaxDuration, Failed: u.failed,
-	})
+	c := config(address, rate)
+	c.Failed = u.failed
+	l, err := load.Start(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	u.load = l
 	return u, nil
+}
+
+func config(address string, rate float64) load.Config {
+	return load.Config{URL: address + "/profile/{n}", Host: host, Rate: rate, For: load.MaxDuration}
 }
 
 func (u *Users) failed(f load.Failure) {

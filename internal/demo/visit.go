@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/headgate-dev/headgate/internal/load"
@@ -22,9 +21,8 @@ const (
 // local world comes and goes with its run. What came of each visit is written
 // to out.
 func Visit(ctx context.Context, address string, rate float64, out io.Writer) error {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return fmt.Errorf("%q is no URL such as http://127.0.0.1:8080", address)
+	if err := config(address, rate).Check(); err != nil {
+		return err
 	}
 	for ctx.Err() == nil {
 		_, _ = fmt.Fprintf(out, "waiting for %s\n", address)

@@ -50,6 +50,12 @@ type Config struct {
 	Failed func(Failure)
 }
 
+// Check returns what is wrong with a config; [Start] refuses it for the same.
+func (c Config) Check() error {
+	_, _, err := c.check()
+	return err
+}
+
 func (c Config) check() (Config, *url.URL, error) {
 	u, err := url.Parse(strings.ReplaceAll(c.URL, "{n}", numberMark))
 	if err != nil {
