@@ -129,11 +129,13 @@ func TestKilledRunner(t *testing.T) {
 	s := newShop(t)
 	path := s.pipelineFile(story.Named("good"), flagStage)
 	r := s.run(path, "--run-id", "killed")
+	first := s.load(load.Config{Rate: 100})
 	r.UntilWeight(50)
 	if err := r.Process().Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	r.Wait()
+	first.Stop() // what was under way when everything was killed is lost
 	s.nothingLeft()
 	again := s.run(path, "--run-id", "killed", "--stay")
 	users := s.load(load.Config{Rate: 100})
