@@ -115,11 +115,11 @@ func (s *shop) serve(version string, failing bool) {
 
 // release does what each act should come to.
 func (s *shop) release(_ context.Context, act demo.Act) (pipeline.Result, error) {
-	switch {
-	case act.Vars["release"] == "v2":
+	switch act.Vars["release"] {
+	case "v2":
 		s.serve("v2", false)
 		return pipeline.Result{}, nil
-	case act.Vars["release"] == "v3":
+	case "v3":
 		s.serve("v3", true)
 		s.serve("v2", false)
 		return pipeline.Result{Ending: pipeline.FailedRolledBack, Stage: "rollout"}, nil
