@@ -33,7 +33,7 @@ prometheus: {url: "http://prometheus.invalid:9090"}
 redis: {url: "redis://redis.invalid:6379/0"}
 local:
   listen: LISTEN
-  flags: [flag.json]
+  flags: [e2e_later.json, ramped.json]
   images:
     shop/user-service:
       command: [bin/user-service]
@@ -99,14 +99,16 @@ func newShop(t *testing.T) *shop {
 	if err := os.Link(shared.service, filepath.Join(s.dir, "bin/user-service")); err != nil {
 		t.Fatal(err)
 	}
-	record, err := json.Marshal(map[string]any{
-		"name": story.Trigger, "enabled": true, "rollout_percentage": 0, "target_users": []string{}, "target_attributes": map[string]any{},
-		"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
-	})
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{story.Trigger, "ramped"} {
+		record, err := json.Marshal(map[string]any{
+			"name": name, "enabled": true, "rollout_percentage": 0, "target_users": []string{}, "target_attributes": map[string]any{},
+			"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.write(name+".json", string(record))
 	}
-	s.write("flag.json", string(record))
 	r := s.run(s.pipelineFile(story.Story{Release: story.Old}))
 	users := s.load(load.Config{Rate: 50})
 	r.Want(pipeline.Delivered)
