@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -26,6 +27,9 @@ func startDemo(t *testing.T) (cmd *exec.Cmd, temp string) {
 	cmd = exec.CommandContext(ctx, "headgate", "demo")
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + temp, "TMPDIR=" + temp, "GORACE=atexit_sleep_ms=0", "NO_COLOR=1"}
 	cmd.Dir = temp
+	// One that hangs says where.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
+	cmd.WaitDelay = 10 * time.Second
 	return cmd, temp
 }
 
