@@ -83,6 +83,9 @@ func TestWhatCouldNotBeSentGoesToAnotherPodOfTheTrack(t *testing.T) {
 			}
 			canary.kill()
 			status, got := get(t, c, s.URL())
+			if status == http.StatusBadGateway { // a kept connection whose end the proxy has not heard of yet
+				status, got = get(t, c, s.URL())
+			}
 			if status != http.StatusServiceUnavailable || got != "no ready pod of track canary of route shop/user takes connections\n" {
 				t.Errorf("got %d %q", status, got)
 			}
