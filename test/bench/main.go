@@ -69,6 +69,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := weightFigures(ctx, s, dir, out); err != nil {
 		return err
 	}
+	if err := firstFigures(ctx, s, dir, out); err != nil {
+		return err
+	}
 	if os.Getenv("KUBECONFIG") == "" {
 		fmt.Fprintln(out, "\nrollouts: skipped, KUBECONFIG names no cluster")
 		return nil
