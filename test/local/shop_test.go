@@ -186,7 +186,10 @@ func (s *shop) await(what string, limit time.Duration, ok func() bool) {
 	}
 }
 
-var redisNote = regexp.MustCompile(`Redis (redis://\S+)`)
+var (
+	redisNote   = regexp.MustCompile(`Redis (redis://\S+)`)
+	serviceNote = regexp.MustCompile(`service (http://[^\s,]+)`)
+)
 
 // setTrigger switches the flag that makes a release bad, as an operator would.
 func (s *shop) setTrigger(r *runner.Run) {
