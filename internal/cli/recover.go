@@ -38,6 +38,15 @@ that always runs after the one with headgate run.`,
 	return cmd
 }
 
+// recoverLine is the command that does what a run has left undone, in the world
+// that it worked on.
+func recoverLine(l *loaded, o worldOptions) string {
+	if o.local {
+		return "headgate recover --local " + l.pipeline.File.Name
+	}
+	return "headgate recover " + l.pipeline.File.Name
+}
+
 func (a *app) rollbackCommand() *cobra.Command {
 	var o recoverOptions
 	cmd := &cobra.Command{
@@ -72,6 +81,6 @@ func (a *app) repair(ctx context.Context, o recoverOptions, args []string, do fu
 	if err != nil {
 		return err
 	}
-	r.Options.Recover = "headgate recover " + l.pipeline.File.Name
+	r.Options.Recover = recoverLine(l, o.worldOptions)
 	return a.drive(ctx, driven{runner: r, loaded: l, reports: o.reportOptions, do: do})
 }

@@ -79,7 +79,7 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	r.Options = pipeline.Options{From: o.from, Until: o.until, OnUnfinished: first(o.onUnfinished, l.pipeline.OnUnfinished), AllowOlder: o.allowOlder, Recover: "headgate recover " + l.pipeline.File.Name}
+	r.Options = pipeline.Options{From: o.from, Until: o.until, OnUnfinished: first(o.onUnfinished, l.pipeline.OnUnfinished), AllowOlder: o.allowOlder, Recover: recoverLine(l, o.worldOptions)}
 	return a.drive(ctx, driven{runner: r, loaded: l, reports: o.reportOptions, do: (*pipeline.Runner).Run, stay: o.stay})
 }
 
@@ -167,11 +167,11 @@ type driven struct {
 
 // drive lets a runner do its work, told by reporters and ended by signals.
 func (a *app) drive(ctx context.Context, d driven) error {
+	defer d.loaded.wire.close()
 	reports, err := a.reporters(d.reports, reported{pipeline: d.loaded.pipeline, run: d.runner.Info, live: true})
 	if err != nil {
 		return err
 	}
-	defer d.loaded.wire.close()
 	d.runner.Sinks = []pipeline.Sink{a.interruption.sink(reports)}
 	result := d.do(d.runner, ctx)
 	a.closeReporters(reports)

@@ -215,7 +215,7 @@ func (w *wiring) store(p *pipeline.Pipeline, o worldOptions) (pipeline.Store, er
 		return &journal.Memory{}, nil
 	case "file":
 		if o.local {
-			folder = cmp.Or(folder, filepath.Join(localFolder(p), "journal"))
+			folder = cmp.Or(folder, local.JournalDir(localFolder(p)))
 		}
 		folder = cmp.Or(folder, filepath.Join(filepath.Dir(p.File.Name), ".headgate"))
 		return journal.NewFile(folder, p.Name)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -109,8 +111,14 @@ func TestFreshBeginsAnew(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.MkdirAll(local.JournalDir(o.Dir), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	o.Fresh = true
 	w := open(t, o)
+	if _, err := os.Stat(local.JournalDir(o.Dir)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want the journals of the former world gone", err)
+	}
 	if live, err := w.Live(t.Context(), workload("user")); live.Exists || err != nil {
 		t.Errorf("got %+v, %v, want nothing", live, err)
 	}
@@ -131,14 +139,56 @@ func TestTwoRunsDoNotShareAWorld(t *testing.T) {
 
 func TestBrokenStateIsSaid(t *testing.T) {
 	t.Parallel()
-	o := options(t)
-	if err := os.WriteFile(local.StatePath(o.Dir), []byte(`{"format":1,"ima`), 0o600); err != nil {
+	for _, text := range []string{``, `null`, `{}`, `{"format":1}`, `{"format":1,"ima`, `{"format":2}`} {
+		o := options(t)
+		if err := os.WriteFile(local.StatePath(o.Dir), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w, err := local.Open(t.Context(), o)
+		if err == nil {
+			t.Errorf("%q was taken for a state", text)
+			_ = w.Close()
+			continue
+		}
+		var hinted interface{ Hint() string }
+		if !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), "--fresh") {
+			t.Errorf("%q: got %v, want the hint to begin anew", text, err)
+		}
+	}
+}
+
+func TestTakenPortSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
-	_, err := local.Open(t.Context(), o)
+	defer l.Close()
+	o := options(t)
+	o.Listen = l.Addr().String()
+	_, err = local.Open(t.Context(), o)
 	var hinted interface{ Hint() string }
-	if !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), "--fresh") {
-		t.Errorf("got %v, want the hint to begin anew", err)
+	if !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), "local.listen") {
+		t.Errorf("got %v, want the hint to name another address", err)
+	}
+}
+
+// A Deployment with fewer than no pods is refused, as an API server does it.
+func TestNegativeReplicasAreRefused(t *testing.T) {
+	t.Parallel()
+	w := open(t, options(t))
+	var wrong []json.RawMessage
+	for _, m := range manifestsOf(t, "fresh") {
+		wrong = append(wrong, json.RawMessage(strings.Replace(string(m), `"replicas":2`, `"replicas":-1`, 1)))
+	}
+	r := stages.Release{Image: image(t, w, "r.example/fresh:1"), Manifests: wrong, Run: info("1")}
+	err := w.SetTrack(t.Context(), track("fresh", stages.Stable), r, -1)
+	if err == nil || !strings.Contains(err.Error(), "-1 replicas") {
+		t.Errorf("got %v, want the number refused", err)
+	}
+	found, err := w.Check(t.Context(), stages.RolloutCheck{Workload: workload("fresh"), Release: r})
+	if err != nil || len(found) != 1 || found[0].Warning {
+		t.Errorf("got %v, %v, want it found before the run", found, err)
 	}
 }
 

@@ -164,6 +164,9 @@ func readDeployment(raw json.RawMessage, k objectKey) (appsv1.Deployment, error)
 	if len(d.Spec.Template.Spec.Containers) == 0 {
 		return d, fmt.Errorf("read manifest of %s: it has no containers", k)
 	}
+	if n := d.Spec.Replicas; n != nil && *n < 0 {
+		return d, fmt.Errorf("read manifest of %s: %d replicas make no sense", k, *n)
+	}
 	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
 	if err != nil {
 		return d, fmt.Errorf("read manifest of %s: selector: %w", k, err)

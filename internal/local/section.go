@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/headgate-dev/headgate/pipeline"
@@ -70,9 +71,12 @@ func (s *Section) Check(_ *pipeline.Pipeline, _ *pipeline.Stage, report func(sou
 
 // CheckListen refuses addresses that others than this machine could reach.
 func CheckListen(address string) error {
-	host, _, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("%q is no address with a port", address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%s: %q is no port, which is a number up to 65535", address, port)
 	}
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil

@@ -83,7 +83,7 @@ func (s *state) clone() *state {
 
 // decodeState reads what encode wrote.
 func decodeState(data []byte) (*state, error) {
-	s := newState()
+	s := &state{}
 	if err := json.Unmarshal(data, s); err != nil {
 		return nil, fmt.Errorf("read state of the local world: %w", err)
 	}
@@ -91,7 +91,7 @@ func decodeState(data []byte) (*state, error) {
 		return nil, fmt.Errorf("read state of the local world: it has format %d, and this program knows %d", s.Format, stateFormat)
 	}
 	for k, d := range s.Deployments {
-		if k != d.key() || len(d.Object.Spec.Template.Spec.Containers) == 0 || d.Object.Spec.Selector == nil {
+		if k != d.key() || len(d.Object.Spec.Template.Spec.Containers) == 0 || d.Object.Spec.Selector == nil || d.replicas() < 0 {
 			return nil, fmt.Errorf("read state of the local world: deployment %q is not whole", k)
 		}
 	}

@@ -158,11 +158,15 @@ func lockDir(dir string) (fileutil.Releaser, error) {
 // StatePath is the file of a world's state below its folder.
 func StatePath(dir string) string { return filepath.Join(dir, "state.json") }
 
+// JournalDir is the folder below a world's own for the journals of its runs. It
+// is thrown away with the world: what they would put back is no more.
+func JournalDir(dir string) string { return filepath.Join(dir, "journal") }
+
 func (w *World) redisPath() string { return filepath.Join(w.opts.Dir, "redis") }
 
 func (w *World) open(ctx context.Context) error {
 	if w.opts.Fresh {
-		for _, path := range []string{StatePath(w.opts.Dir), w.redisPath(), filepath.Join(w.opts.Dir, "images"), filepath.Join(w.opts.Dir, "logs")} {
+		for _, path := range []string{StatePath(w.opts.Dir), w.redisPath(), filepath.Join(w.opts.Dir, "images"), filepath.Join(w.opts.Dir, "logs"), JournalDir(w.opts.Dir)} {
 			if err := os.RemoveAll(path); err != nil {
 				return fmt.Errorf("throw away the local world: %w", err)
 			}
@@ -232,6 +236,9 @@ func (w *World) listen() error {
 		listen = at(proxyAddress)
 	}
 	if w.proxy, err = proxy.NewServer(proxy.Options{Listen: listen}); err != nil {
+		if w.opts.Listen != "" {
+			return &listenError{address: listen, err: err}
+		}
 		return err
 	}
 	dir := filepath.Join(w.opts.Dir, "metrics")
@@ -256,6 +263,20 @@ func (w *World) listen() error {
 		}
 		return nil
 	})
+}
+
+// listenError reports the address of the file, where the proxy cannot listen.
+type listenError struct {
+	address string
+	err     error
+}
+
+func (e *listenError) Error() string { return e.err.Error() }
+func (e *listenError) Unwrap() error { return e.err }
+
+// Hint says how to come by an address.
+func (e *listenError) Hint() string {
+	return "end what listens at " + e.address + ", or name another address in local.listen; without it a free one is taken"
 }
 
 // free returns the address if nobody listens there, else "".
