@@ -109,8 +109,8 @@ func (a *app) outputs(code int, err error) {
 	}
 }
 
-// errorLine writes to the error stream; more lines than one are indented.
+// errorLine writes to the error stream; more lines than one are indented. A
+// part of the text may come from a cluster or a program.
 func (a *app) errorLine(kind, text string) {
-	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ")
-	_, _ = fmt.Fprintf(a.Err, "headgate: %s: %s\n", kind, text)
+	_, _ = fmt.Fprintf(a.Err, "headgate: %s: %s\n", kind, strings.Join(report.Lines(text), "\n  "))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -69,9 +70,11 @@ func (o *reportOptions) targets(usual string) ([]target, error) {
 		all = append(all, target{format, path})
 	}
 	stdout := 0
-	for _, t := range all {
+	for i, t := range all {
 		if t.stdout() {
 			stdout++
+		} else if slices.ContainsFunc(all[:i], func(o target) bool { return filepath.Clean(o.path) == filepath.Clean(t.path) }) {
+			return nil, usagef("give each a path of its own", "more than one report goes to %s", t.path)
 		}
 	}
 	if stdout > 1 {
@@ -128,6 +131,11 @@ func (a *app) reporters(o reportOptions, of reported) (*reporters, error) {
 		if err := add(all, t, text); err != nil {
 			return nil, errors.Join(err, all.close())
 		}
+	}
+	if of.live && a.ci().format == "github" && !slices.ContainsFunc(targets, func(t target) bool { return t.format == "github" }) {
+		// Whatever the log is like, the step's outputs and summary are set.
+		text.Out, text.Heartbeat = io.Discard, 0
+		a.add(all, report.NewGitHub(report.GitHubOptions{Options: text, Getenv: a.Getenv}))
 	}
 	return all, nil
 }

@@ -60,6 +60,25 @@ func cleanLines(s string) []string {
 	return lines
 }
 
+// Lines cuts foreign text into lines that neither move a cursor nor command a
+// CI's runner, for those who print it outside of a report.
+func Lines(s string) []string {
+	lines := cleanLines(s)
+	for i := range lines {
+		lines[i] = noCommand(lines[i])
+	}
+	return lines
+}
+
+// noCommand makes of a line one that no runner takes for a command; it matters
+// where nothing but spaces stands before it.
+func noCommand(line string) string {
+	if strings.HasPrefix(strings.TrimLeftFunc(line, unicode.IsSpace), "::") {
+		return `\` + line
+	}
+	return line
+}
+
 // escapeLength returns the length of the escape sequence that s begins with.
 func escapeLength(s string) int {
 	if len(s) < 2 {

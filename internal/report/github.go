@@ -238,7 +238,5 @@ func (r *GitHub) end(e pipeline.Event) {
 }
 
 func (r *GitHub) keep(err error) {
-	if err != nil && r.err == nil {
-		r.err = err
-	}
+	r.err = errors.Join(r.err, err) // both files at most
 }

@@ -192,3 +192,24 @@ func runnerOutputs(t *testing.T, text string) map[string]string {
 	}
 	return outputs
 }
+
+// Bytes that are no text are where they are, and cost nothing else.
+func TestMuchEvidenceWithBytesThatAreNoTextIsKept(t *testing.T) {
+	text := "\xff begin\n" + strings.Repeat("é", 40<<10)
+	for name, make := range map[string]func(report.Options) report.Reporter{
+		"summary": func(o report.Options) report.Reporter { return report.NewSummary(o) },
+		"junit":   func(o report.Options) report.Reporter { return report.NewJUnit(o) },
+	} {
+		var out bytes.Buffer
+		r := make(report.Options{Out: &out})
+		r.Handle(pipeline.Event{Type: pipeline.StageStarted, Stage: "unit"})
+		r.Handle(pipeline.Event{Type: pipeline.EvidenceFound, Stage: "unit", Message: text})
+		r.Handle(pipeline.Event{Type: pipeline.StageFailed, Stage: "unit", Reason: "x"})
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); !strings.Contains(got, "\ufffd begin\n"+strings.Repeat("é", 1000)) || !strings.Contains(got, "[…]") || strings.Count(got, "\ufffd") != 1 {
+			t.Errorf("%s has %d bytes: %.200q", name, len(got), got)
+		}
+	}
+}

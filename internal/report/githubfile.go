@@ -77,12 +77,12 @@ func cut(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
-	s = s[:n-len(more)]
-	for !utf8.ValidString(s) {
-		s = s[:len(s)-1]
-		if len(s) == 0 {
+	n -= len(more)
+	for edge := n; edge > 0 && edge > n-utf8.UTFMax; edge-- {
+		if utf8.RuneStart(s[edge]) { // other bytes that are no text stay
+			n = edge
 			break
 		}
 	}
-	return s + more
+	return s[:n] + more
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/headgate-dev/headgate/pipeline"
 )
@@ -143,11 +142,7 @@ func (p *printer) where(e pipeline.Event) {
 
 func (p *printer) write(offset string, l line) {
 	if l.under {
-		// Without a time before it, foreign text could be taken for a command.
-		if strings.HasPrefix(strings.TrimLeftFunc(l.text, unicode.IsSpace), "::") {
-			l.text = `\` + l.text
-		}
-		p.raw(strings.Repeat(" ", 12) + p.paint(l.tone, l.text))
+		p.raw(strings.Repeat(" ", 12) + p.paint(l.tone, noCommand(l.text)))
 		return
 	}
 	p.raw(p.paint(quiet, fmt.Sprintf("%8s", offset)) + "  " + p.paint(l.tone, l.text))
