@@ -69,10 +69,11 @@ func (v *view) window(rows []row, room int) []string {
 	for _, r := range rows[from:to] {
 		out = append(out, r.text)
 	}
-	if from > 0 && room > 2 {
+	// What says that there is more never takes the place of what runs now.
+	if from > 0 && room > 2 && !rows[from].focus {
 		out[0] = v.ink(faint, " "+v.above+" "+counted(from+1, "more line"))
 	}
-	if to < len(rows) && room > 2 {
+	if to < len(rows) && room > 2 && (!rows[to-1].focus || rows[to].focus) {
 		out[len(out)-1] = v.ink(faint, " "+v.below+" "+counted(len(rows)-to+1, "more line"))
 	}
 	return out

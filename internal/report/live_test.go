@@ -148,6 +148,22 @@ func TestTheStageThatRunsIsSeenOnEveryScreen(t *testing.T) {
 	}
 }
 
+// On the smallest screens what says that there is more gives way, too.
+func TestTheStageThatRunsIsSeenBesideWhatItWaitsFor(t *testing.T) {
+	l := report.NewLive(report.LiveOptions{Stages: []string{"one", "two", "three", "four", "five", "six"}})
+	l.Handle(pipeline.Event{Type: pipeline.StagePassed, Stage: "one"})
+	l.Handle(pipeline.Event{Type: pipeline.StagePassed, Stage: "two"})
+	l.Handle(pipeline.Event{Type: pipeline.StageStarted, Stage: "three"})
+	l.Handle(pipeline.Event{Type: pipeline.Progress, Stage: "three", Message: "running in bash --noprofile"})
+	for height := 3; height < 14; height++ {
+		for _, width := range []int{20, 40, 80} {
+			if frame := l.Frame(width, height, 0); !strings.Contains(frame, "three") {
+				t.Errorf("%d × %d: the stage is not seen in\n%s", width, height, frame)
+			}
+		}
+	}
+}
+
 func TestAFailedStageShowsTheEndOfItsOutput(t *testing.T) {
 	l := report.NewLive(report.LiveOptions{})
 	l.Handle(pipeline.Event{Type: pipeline.StageStarted, Stage: "unit"})
