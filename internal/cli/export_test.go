@@ -3,6 +3,9 @@ package cli
 import (
 	"context"
 	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
 
 	"github.com/headgate-dev/headgate/pipeline"
 )
@@ -29,3 +32,28 @@ func EndingOf(err error) pipeline.Ending { return ending(err) }
 
 // Grammar is all that a pipeline file can say.
 func Grammar() pipeline.Grammar { return newWiring().grammar() }
+
+// Understands reads a command line as far as no file is needed for it: the
+// command, its flags and the number of its arguments.
+func Understands(args []string) error {
+	cmd, rest, err := newApp(Streams{}).root().Find(args)
+	if err != nil {
+		return err
+	}
+	cmd.InitDefaultHelpFlag()
+	if err := cmd.ParseFlags(rest); err != nil {
+		return err
+	}
+	return cmd.ValidateArgs(cmd.Flags().Args())
+}
+
+// HelpExamples returns those in the help of all commands.
+func HelpExamples() []string {
+	var all []string
+	below := []*cobra.Command{newApp(Streams{}).root()}
+	for len(below) > 0 {
+		all = append(all, below[0].Example)
+		below = slices.Concat(below[1:], below[0].Commands())
+	}
+	return all
+}
