@@ -128,7 +128,7 @@ func everyEvent(stage, text, value string) []pipeline.Event {
 }
 
 var (
-	lineEnd = regexp.MustCompile("\r\n|\r|\n")
+	lineEnd = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 	oldForm = regexp.MustCompile(`##\[([^\]]*)\]`)
 )
 
@@ -137,7 +137,7 @@ var (
 func runnerCommands(log string) []string {
 	var names []string
 	stopped := ""
-	for _, l := range lineEnd.Split(log, -1) {
+	for _, l := range strings.Split(lineEnd.Replace(log), "\n") {
 		name, data := "", ""
 		if rest, ok := strings.CutPrefix(strings.TrimLeftFunc(l, unicode.IsSpace), "::"); ok {
 			if head, tail, ok := strings.Cut(rest, "::"); ok {

@@ -62,8 +62,9 @@ func tellAll(t *testing.T, events []pipeline.Event) pages {
 		return report.NewGitHub(report.GitHubOptions{Options: o, Getenv: func(k string) string { return env[k] }, Token: func() string { return "token1" }})
 	}
 	masked := &sink{}
+	mask := report.Redacted(masked, redact.New(secret))
 	for _, e := range events {
-		report.Redacted(masked, redact.New(secret)).Handle(e)
+		mask.Handle(e)
 	}
 	for name, make := range all {
 		var out bytes.Buffer
@@ -213,6 +214,8 @@ func cases(t *testing.T, text string) []string {
 	return elements
 }
 
+var ticksAtBegin = regexp.MustCompile("^`{3,}")
+
 // markupOfOurs is all the HTML that a summary is made of.
 var markupOfOurs = regexp.MustCompile(`</?(details|summary|code)>|\]\(<https?://[^<>\s]*>\)`)
 
@@ -223,7 +226,7 @@ func outline(t *testing.T, page string) {
 	fence := ""
 	columns := 0
 	for l := range strings.SplitSeq(page, "\n") {
-		switch ticks := regexp.MustCompile("^`{3,}").FindString(l); {
+		switch ticks := ticksAtBegin.FindString(l); {
 		case fence != "":
 			if l == fence {
 				fence = ""
