@@ -44,3 +44,10 @@ func Describe(w *World) string {
 	}
 	return b.String() + strings.Join(objects, "\n")
 }
+
+// FreePort is what a new pod would be given.
+func FreePort(w *World) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.freePort()
+}

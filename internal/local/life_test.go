@@ -173,6 +173,24 @@ func TestTakenPortSaysWhatToDo(t *testing.T) {
 	}
 }
 
+// A pod's port must not be one that an outgoing connection may have meanwhile:
+// Linux takes those from 32768 on, others from 49152 on.
+func TestPortsOfPodsAreNotThoseOfClients(t *testing.T) {
+	t.Parallel()
+	w := open(t, options(t))
+	seen := map[int]bool{}
+	for range 200 {
+		n, err := local.FreePort(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n < 1024 || n >= 32768 || seen[n] {
+			t.Fatalf("got port %d, want one below 32768 that no other pod has", n)
+		}
+		seen[n] = true
+	}
+}
+
 // A Deployment with fewer than no pods is refused, as an API server does it.
 func TestNegativeReplicasAreRefused(t *testing.T) {
 	t.Parallel()

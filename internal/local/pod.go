@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"path/filepath"
 	"slices"
@@ -178,22 +179,29 @@ func (w *World) listeners(spec corev1.PodSpec, p *livePod) error {
 	return nil
 }
 
+// Pods listen at ports below those that systems take for outgoing connections.
+// Else one of the many under load could have a port before its pod has.
+const firstPodPort, lastPodPort = 20000, 32000
+
 // freePort returns a port that nobody listens at and that no other pod was
 // given lately.
 func (w *World) freePort() (int, error) {
-	for range 100 {
-		l, err := net.Listen("tcp", loopback+":0")
+	last := errors.New("pods have them all")
+	for range 1000 {
+		n := firstPodPort + mathrand.IntN(lastPodPort-firstPodPort) //nolint:gosec // no secret
+		if w.ports[n] {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(n)))
 		if err != nil {
-			return 0, fmt.Errorf("find a free port: %w", err)
+			last = err
+			continue
 		}
-		n := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of a TCP listener
 		_ = l.Close()
-		if !w.ports[n] {
-			w.ports[n] = true
-			return n, nil
-		}
+		w.ports[n] = true
+		return n, nil
 	}
-	return 0, errors.New("find a free port: there is none")
+	return 0, fmt.Errorf("find a free port from %d to %d: the last tried: %w", firstPodPort, lastPodPort, last)
 }
 
 // container makes one container of a pod; use is false for one that is

@@ -34,6 +34,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	// With -race, each process that we start would wait a second at its end.
+	if os.Getenv("GORACE") == "" {
+		if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+			panic(err)
+		}
+	}
 	os.Exit(m.Run())
 }
 
@@ -122,17 +128,13 @@ func manifestsOf(t *testing.T, name string) []json.RawMessage {
 	return out
 }
 
-// programs maps the images of the tests: name:tag to a version of the app.
-func programs(t *testing.T) map[string]local.Program {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+// programs maps the images of the tests: name:tag to a version of the app. It
+// is this very program, which is not copied; the tests of images copy theirs.
+func programs() map[string]local.Program {
 	out := map[string]local.Program{}
 	for _, name := range []string{"user", "fresh"} {
 		for _, v := range []string{"1", "2", "crash", "stuck"} {
-			out["r.example/"+name+":"+v] = local.Program{Command: []string{self}, Env: [][2]string{
+			out["r.example/"+name+":"+v] = local.Program{Command: []string{"headgate"}, Env: [][2]string{
 				{appVariable, "1"}, {"VERSION", v}, {"FATE", v}, {"ADDRESS", "127.0.0.1:$(PORT)"},
 			}}
 		}
@@ -145,7 +147,7 @@ func programs(t *testing.T) map[string]local.Program {
 func options(t *testing.T) local.Options {
 	t.Helper()
 	return local.Options{
-		Dir: t.TempDir(), Programs: programs(t), Namespace: "shop", ScrapeInterval: 100 * time.Millisecond,
+		Dir: t.TempDir(), Programs: programs(), Namespace: "shop", ScrapeInterval: 100 * time.Millisecond,
 		Report: func(line string) { t.Log(line) },
 	}
 }
