@@ -153,6 +153,7 @@ func (w *walker) walk(e ast.Expr, local []string) {
 		}
 	case ast.ComprehensionKind:
 		w.comprehension(e.AsComprehension(), local)
+	default: // a literal holds no names
 	}
 }
 
@@ -200,6 +201,7 @@ func (w *walker) chain(e ast.Expr) []part {
 				}
 			}
 		}
+	default: // no path
 	}
 	return nil
 }

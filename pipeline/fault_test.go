@@ -91,7 +91,7 @@ func (l *life) at(name string, effect func() error) error {
 	l.fate.names = append(l.fate.names, name)
 	store := strings.HasPrefix(name, "journal ") || strings.HasPrefix(name, "store ")
 	l.away = l.away || f == journalAway
-	l.excused = l.excused || l.away || (store && f != noFault && !(l.cancelled.IsZero() && (f == cancelBefore || f == cancelAfter)))
+	l.excused = l.excused || l.away || (store && f != noFault && (!l.cancelled.IsZero() || (f != cancelBefore && f != cancelAfter)))
 	switch {
 	case l.lost && store:
 		return fmt.Errorf("write: %w", pipeline.ErrLockLost)
@@ -118,6 +118,7 @@ func (l *life) at(name string, effect func() error) error {
 				return fmt.Errorf("write: %w", pipeline.ErrLockLost)
 			}
 		}
+	default: // nothing comes before the effect
 	}
 	err := effect()
 	if !store {
@@ -132,6 +133,7 @@ func (l *life) at(name string, effect func() error) error {
 	case cancelAfter:
 		l.cancel()
 		return pipeline.ErrCancelled
+	default: // nothing comes after it
 	}
 	return err
 }
@@ -164,8 +166,9 @@ var situations = []situation{
 }
 
 // live runs one life and returns how it ended.
-func live(t *testing.T, sit situation, w *world, m *memory, l *life, repair bool) pipeline.Result {
+func live(t *testing.T, sit situation, l *life, repair bool) pipeline.Result {
 	t.Helper()
+	w, m := l.w, l.m
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	l.stop = func() { cancel(pipeline.ErrCancelled) }
@@ -242,7 +245,7 @@ func outlive(t *testing.T, sit situation, plan map[int]fault) int {
 	}
 	for f.lives = 0; f.lives < bound && !ended; f.lives++ {
 		l := &life{fate: f, w: w, m: m}
-		result = live(t, sit, w, m, l, repair)
+		result = live(t, sit, l, repair)
 		if !l.dead && !l.lost {
 			survived(w, m, l, result, problem)
 		}
@@ -273,7 +276,7 @@ func outlive(t *testing.T, sit situation, plan map[int]fault) int {
 		problem("journal of an ended run has something to put back: %v", m.state.Pending(""))
 	}
 	before := w.changes
-	if again := live(t, sit, w, m, &life{fate: &fate{}, w: w, m: m}, true); w.changes != before {
+	if again := live(t, sit, &life{fate: &fate{}, w: w, m: m}, true); w.changes != before {
 		problem("a recovery of an ended run changed the world and ended %s", again.Ending)
 	}
 	return f.point

@@ -154,27 +154,27 @@ type rollout struct {
 	reached func(weight int)
 }
 
-func (r *rollout) do(ctx context.Context, s *pipeline.Scope, thing, key string, urgent bool, was any, effect func() error) error {
-	return s.Do(ctx, pipeline.Change{
-		Thing: pipeline.Thing{Kind: thing, Name: "user-service"}, Key: key, Was: was, To: key, Urgent: urgent,
-		Make: func(ctx context.Context) error {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			return r.l.at(thing+" "+key, effect)
-		},
-	})
+// do makes c by effect; only Kind of its Thing is given.
+func (r *rollout) do(ctx context.Context, s *pipeline.Scope, c pipeline.Change, effect func() error) error {
+	c.Thing.Name, c.To = "user-service", c.Key
+	c.Make = func(ctx context.Context) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return r.l.at(c.Thing.Kind+" "+c.Key, effect)
+	}
+	return s.Do(ctx, c)
 }
 
 func (r *rollout) Run(ctx context.Context, s *pipeline.Scope) error {
 	if r.w.stable == "new" {
 		return nil
 	}
-	if err := r.do(ctx, s, "canary", "create", false, r.w.canary, func() error { return r.w.setCanary("new") }); err != nil {
+	if err := r.do(ctx, s, pipeline.Change{Thing: pipeline.Thing{Kind: "canary"}, Key: "create", Was: r.w.canary}, func() error { return r.w.setCanary("new") }); err != nil {
 		return err
 	}
 	for _, weight := range []int{20, 50, 100} {
-		err := r.do(ctx, s, "weight", fmt.Sprint(weight), true, r.w.weight, func() error { return r.w.setWeight(weight) })
+		err := r.do(ctx, s, pipeline.Change{Thing: pipeline.Thing{Kind: "weight"}, Key: fmt.Sprint(weight), Was: r.w.weight, Urgent: true}, func() error { return r.w.setWeight(weight) })
 		if err != nil {
 			return err
 		}
@@ -191,13 +191,13 @@ func (r *rollout) Run(ctx context.Context, s *pipeline.Scope) error {
 }
 
 func (r *rollout) Finish(ctx context.Context, s *pipeline.Scope) error {
-	if err := r.do(ctx, s, "stable", "promote", false, nil, func() error { return r.w.setStable("new") }); err != nil {
+	if err := r.do(ctx, s, pipeline.Change{Thing: pipeline.Thing{Kind: "stable"}, Key: "promote"}, func() error { return r.w.setStable("new") }); err != nil {
 		return err
 	}
-	if err := r.do(ctx, s, "weight", "back", true, nil, func() error { return r.w.setWeight(0) }); err != nil {
+	if err := r.do(ctx, s, pipeline.Change{Thing: pipeline.Thing{Kind: "weight"}, Key: "back", Urgent: true}, func() error { return r.w.setWeight(0) }); err != nil {
 		return err
 	}
-	return r.do(ctx, s, "canary", "remove", false, nil, func() error { return r.w.setCanary("") })
+	return r.do(ctx, s, pipeline.Change{Thing: pipeline.Thing{Kind: "canary"}, Key: "remove"}, func() error { return r.w.setCanary("") })
 }
 
 // ramp is an honest small flag stage.
@@ -258,7 +258,7 @@ type undoer struct {
 	l *life
 }
 
-func (u undoer) Undo(ctx context.Context, thing pipeline.Thing, was json.RawMessage, hurry bool) error {
+func (u undoer) Undo(ctx context.Context, thing pipeline.Thing, was json.RawMessage, _ bool) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -196,11 +196,12 @@ func (n *names) roots() []string { return append(rootNames(), n.extra...) }
 
 // pathText writes a path as it would be written in a file.
 func pathText(parts []part) string {
-	text := parts[0].name
+	var text strings.Builder
+	text.WriteString(parts[0].name)
 	for _, p := range parts[1:] {
-		text += member(p.name)
+		text.WriteString(member(p.name))
 	}
-	return text
+	return text.String()
 }
 
 // member writes a name behind a group: with a point, or in brackets where the

@@ -53,7 +53,7 @@ type canaryStep struct {
 	Pause     source.Duration `yaml:"pause" oneof:"step" doc:"How long to wait."`
 }
 
-func (c *canaryTask) Check(p *pipeline.Pipeline, st *pipeline.Stage, report func(source.Problem)) {
+func (c *canaryTask) Check(p *pipeline.Pipeline, _ *pipeline.Stage, report func(source.Problem)) {
 	gates, _ := pipeline.SectionOf[*source.Map[gateDecl]](p, "gates")
 	if gates == nil {
 		gates = &source.Map[gateDecl]{}

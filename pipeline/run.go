@@ -171,6 +171,7 @@ func (x *execution) again(earlier *State) (result Result, ended bool) {
 			Ending: FailedRolledBack, Reason: "this run has already been put back: " + earlier.Reason,
 			Hint: "start it as a new run to try again",
 		}, true
+	default: // it has not ended
 	}
 	return Result{}, false
 }

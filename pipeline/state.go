@@ -137,6 +137,7 @@ func (s *State) Apply(e Event) error {
 		}
 	case Finished:
 		s.Phase = EndedDelivered
+	default: // a passing event changes nothing
 	}
 	return nil
 }

@@ -55,8 +55,8 @@ func alone(text string) (*expression, *span) {
 	trimmed := strings.TrimSpace(text)
 	lead := utf8.RuneCountInString(text[:strings.Index(text, trimmed)])
 	if !strings.HasPrefix(trimmed, "${{") {
-		if i := strings.Index(text, "${{"); i >= 0 {
-			return nil, &span{utf8.RuneCountInString(text[:i]), 3, "${{ stands inside an expression", "a condition is an expression as it stands: leave ${{ and }} out"}
+		if ahead, _, ok := strings.Cut(text, "${{"); ok {
+			return nil, &span{utf8.RuneCountInString(ahead), 3, "${{ stands inside an expression", "a condition is an expression as it stands: leave ${{ and }} out"}
 		}
 		e := newExpression(text, 0)
 		return e, e.shape()

@@ -111,7 +111,7 @@ func there(words []string) (ours bool, err error) {
 	case words[0] == "make" && len(words) > 1:
 		makefile, err := os.ReadFile(filepath.Join(repository, "Makefile"))
 		if err == nil && !regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(words[1])+`:`).Match(makefile) {
-			err = fmt.Errorf("Makefile has no such target") //nolint:staticcheck // it begins with a name
+			err = fmt.Errorf("Makefile has no such target")
 		}
 		return true, err
 	case words[0] == "go" && len(words) > 2 && words[1] == "run":
