@@ -164,7 +164,7 @@ func TestTheJenkinsfileIsSafe(t *testing.T) {
 	last := 0
 	for _, want := range []string{
 		"pipeline {", "agent {", "disableConcurrentBuilds()", "timeout(", "credentials('kubeconfig')", "stage('deliver')",
-		"sh 'exec headgate run ", "post {", "always {", "junit testResults: 'headgate.xml', allowEmptyResults: true", "sh 'headgate recover ",
+		"sh 'exec headgate run ", "post {", "always {", "sh 'headgate recover ", "junit testResults: 'headgate.xml', allowEmptyResults: true",
 	} {
 		at := strings.Index(text[last:], want)
 		if at < 0 {
