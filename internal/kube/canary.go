@@ -39,6 +39,7 @@ func canaryDeployment(base *unstructured.Unstructured, m mark, t stages.Track, r
 		set(u.Object, m.replaceIn(exprs), "spec", "selector", "matchExpressions")
 	}
 	m.repoint(u)
+	linger(u)
 	addLabel(u, TrackLabel, t.Name)
 	return u, nil
 }

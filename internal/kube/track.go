@@ -9,6 +9,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -191,6 +192,12 @@ func (p *Platform) write(ctx context.Context, u *unstructured.Unstructured, how 
 	}
 	for try := 1; ; try++ {
 		got, err := p.writeOnce(ctx, k, u, how)
+		if apierrors.IsInvalid(err) && k.gvr == deployments() {
+			if plain := hasty(u); plain != nil {
+				u = plain
+				continue
+			}
+		}
 		if err == nil || !IsConflict(err) || try == conflictTries {
 			return got, err
 		}

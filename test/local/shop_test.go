@@ -159,8 +159,8 @@ func (s *shop) run(path string, args ...string) *runner.Run {
 // load begins to send requests, once the old version answers.
 func (s *shop) load(c load.Config) *load.Load {
 	s.t.Helper()
-	s.await("the old version answers", 30*time.Second, func() bool {
-		c := load.Config{URL: "http://" + s.address + "/profile/{n}", Host: "shop.localhost", Rate: 100, Count: 1, Timeout: time.Second}
+	s.await("users are served", 30*time.Second, func() bool {
+		c := load.Config{URL: "http://" + s.address + "/profile/{n}", Host: "shop.localhost", Rate: 500, Count: 50, Timeout: time.Second}
 		l, err := load.Start(s.t.Context(), c)
 		if err != nil {
 			s.t.Fatal(err)
