@@ -137,7 +137,7 @@ var (
 func runnerCommands(log string) []string {
 	var names []string
 	stopped := ""
-	for _, l := range strings.Split(lineEnd.Replace(log), "\n") {
+	for l := range strings.SplitSeq(lineEnd.Replace(log), "\n") {
 		name, data := "", ""
 		if rest, ok := strings.CutPrefix(strings.TrimLeftFunc(l, unicode.IsSpace), "::"); ok {
 			if head, tail, ok := strings.Cut(rest, "::"); ok {
