@@ -7,8 +7,8 @@ DATE    ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --fo
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
 # Leaves out debug pages that would keep 16 MB; docs/adr/prometheus-is-embedded.md.
 TAGS    := grpcnotrace
-# Packages that have tests for a real cluster.
-E2E     := $(shell grep -rl --include='*_test.go' '^//go:build e2e' internal stages cmd test/e2e test/image test/local test/publish 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
+# Packages with tests that want a real cluster, or minutes.
+E2E     := $(shell grep -rl --include='*_test.go' '^//go:build e2e' internal stages cmd test/e2e test/image test/local test/publish test/systems 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
 
 .PHONY: build test unit e2e demo demo-cluster bench lint tidy version image image-ci completions snapshot clean
 

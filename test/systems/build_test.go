@@ -1,3 +1,5 @@
+//go:build e2e
+
 // Package systems_test builds the program for each system that a release is
 // for. It is a package of its own since the first time takes minutes; what was
 // built is kept.
@@ -11,9 +13,6 @@ import (
 )
 
 func TestItBuildsForAllSystems(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the program three times: run without -short")
-	}
 	for _, system := range []string{"linux", "darwin", "windows"} {
 		t.Run(system, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(t.TempDir(), "headgate"), "./cmd/headgate")
