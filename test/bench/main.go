@@ -62,6 +62,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 	}
+	if s.binary, err = filepath.Abs(s.binary); err != nil { // it is also run in other folders
+		return err
+	}
 	fmt.Fprintf(out, "machine: %d cores, load average %s\n\n", runtime.NumCPU(), loadAverage())
 	if err := binaryFigures(ctx, s, dir, out); err != nil {
 		return err
