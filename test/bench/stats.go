@@ -44,6 +44,14 @@ func ratio(a, b sample) string {
 	return fmt.Sprintf("%.2f", float64(a.median())/float64(b.median()))
 }
 
+// atMost says whether a takes at most goal times as long as b.
+func atMost(a, b sample, goal float64) string {
+	if b.median() > 0 && float64(a.median()) <= goal*float64(b.median()) {
+		return fmt.Sprintf("goal %.2f met", goal)
+	}
+	return fmt.Sprintf("GOAL %.2f MISSED", goal)
+}
+
 // against says whether a goal is met.
 func against(s sample, goal time.Duration) string {
 	if len(s) > 0 && s.median() <= goal {

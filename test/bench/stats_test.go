@@ -23,6 +23,9 @@ func TestMedian(t *testing.T) {
 }
 
 func TestRatioOfNothingIsUnknown(t *testing.T) {
+	if got := atMost(sample{2}, sample{1}, 2) + atMost(sample{3}, sample{1}, 2) + atMost(sample{1}, nil, 2); got != "goal 2.00 metGOAL 2.00 MISSEDGOAL 2.00 MISSED" {
+		t.Errorf("got %q", got)
+	}
 	if got := ratio(sample{1}, nil); got != "unknown" {
 		t.Errorf("got %q", got)
 	}
