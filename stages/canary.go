@@ -228,7 +228,7 @@ func (r *canaryRun) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = r.guarded(ctx, func(ctx context.Context) error {
+	err = r.parts.guarded(ctx, r.scope, []Track{r.canary()}, func(ctx context.Context) error {
 		return watch.beside(ctx, func(ctx context.Context) error { return r.walk(ctx, watch) })
 	})
 	if err == nil {

@@ -60,12 +60,3 @@ func (r *canaryRun) unchanged(ctx context.Context) error {
 	}
 	return nil
 }
-
-// guarded does work while the platform looks whether the canary has pods.
-func (r *canaryRun) guarded(ctx context.Context, work func(ctx context.Context) error) error {
-	guard, ok := r.parts.Platform.(Guard)
-	if !ok {
-		return work(ctx)
-	}
-	return r.scope.While(ctx, func(ctx context.Context) error { return guard.Guard(ctx, r.canary()) }, work)
-}

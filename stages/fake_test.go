@@ -34,6 +34,8 @@ type city struct {
 	// manifests reads those of the release.
 	manifests func([]string) ([]json.RawMessage, error)
 	edited    bool // somebody else has changed the user's Deployment
+	// guard, when set, makes the platform a [stages.Guard].
+	guard func(ctx context.Context, t stages.Track) error
 }
 
 type fakeTrack struct {
@@ -284,14 +286,26 @@ func (p prometheus) Query(ctx context.Context, query string, at time.Time) (gate
 // parts returns the city as the parts of stages.
 func (c *city) parts() *stages.Parts {
 	r := router{c}
+	var p stages.Platform = platform{c}
+	if c.guard != nil {
+		p = guarding{platform{c}, c.guard}
+	}
 	return &stages.Parts{
-		Platform: platform{c}, Flags: redis{c}, Registry: images{}, Namespace: "shop",
+		Platform: p, Flags: redis{c}, Registry: images{}, Namespace: "shop",
 		Router:    func(stages.Traffic, stages.Workload) (stages.Router, error) { return r, nil },
 		RouterOf:  func(json.RawMessage) (stages.Router, error) { return r, nil },
 		Gates:     gates.Providers{Metrics: prometheus{c}},
 		Manifests: c.manifests,
 	}
 }
+
+// guarding is a platform that sees when tracks lose their pods.
+type guarding struct {
+	platform
+	guard func(ctx context.Context, t stages.Track) error
+}
+
+func (g guarding) Guard(ctx context.Context, t stages.Track) error { return g.guard(ctx, t) }
 
 // memoryStore keeps one journal.
 type memoryStore struct{ events []pipeline.Event }

@@ -126,7 +126,10 @@ func (f *FlagStage) Run(ctx context.Context, s *pipeline.Scope) error {
 	if err != nil {
 		return err
 	}
-	if err := watch.beside(ctx, func(ctx context.Context) error { return r.walk(ctx, watch) }); err != nil {
+	err = f.parts.guarded(ctx, s, carrying(s), func(ctx context.Context) error {
+		return watch.beside(ctx, func(ctx context.Context) error { return r.walk(ctx, watch) })
+	})
+	if err != nil {
 		return err
 	}
 	s.Output("percentage", percent(r.now.Percentage))

@@ -82,16 +82,23 @@ func (g *GateStage) Run(ctx context.Context, s *pipeline.Scope) error {
 	if g.Every.IsSet() {
 		gate.Every = g.Every
 	}
-	return g.parts.watchFor(ctx, g.parts.watchGate(s, gate, releaseTarget(s, g.Of.Value)), since, g.For.Value)
+	return g.parts.guarded(ctx, s, carrying(s), func(ctx context.Context) error {
+		return g.parts.watchFor(ctx, g.parts.watchGate(s, gate, releaseTarget(s, g.Of.Value)), since, g.For.Value)
+	})
 }
 
 // releaseTarget is the release that a stage rolled out, or the last one that
-// any stage did. Where none did, a gate's own queries say what they look at.
+// any stage did. A commit since then has brought it to stable, with new pods.
+// Where no stage did, a gate's own queries say what they look at.
 func releaseTarget(s *pipeline.Scope, of string) gates.Target {
 	target := gates.Target{Since: s.Now()}
+	var last *CanaryStage
 	for _, st := range s.Pipeline().Stages {
 		if st == s.Stage() {
 			break
+		}
+		if _, commits := st.Task.(pipeline.Committer); commits && target.Track == Canary {
+			target = gates.Target{Track: Stable, Selector: last.parts.Platform.Selector(last.stable()), Since: s.Now()}
 		}
 		rollout, rollsOut := st.Task.(*CanaryStage)
 		if !rollsOut || (of != "" && st.Name != of) {
@@ -105,7 +112,7 @@ func releaseTarget(s *pipeline.Scope, of string) gates.Target {
 			}
 			continue
 		}
-		target.Track, target.Selector = out["track"], out["selector"]
+		last, target.Track, target.Selector = rollout, out["track"], out["selector"]
 		if since, err := time.Parse(time.RFC3339Nano, out["since"]); err == nil {
 			target.Since = since
 		}
