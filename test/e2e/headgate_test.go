@@ -8,10 +8,10 @@ import (
 	"strings"
 
 	"github.com/headgate-dev/headgate/test/runner"
+	"github.com/headgate-dev/headgate/test/story"
 )
 
-// file is the pipeline of the tests. Windows and looks are short, since the
-// cluster's Prometheus scrapes every second.
+// file is the pipeline of the tests.
 const file = `version: 1
 name: user-service
 vars: {image: ""}
@@ -20,17 +20,7 @@ secrets:
 kubernetes: {namespace: NAMESPACE}
 prometheus: {url: "${{ env.HEADGATE_TEST_PROMETHEUS }}"}
 redis: {url: "${{ secrets.redis_url }}"}
-gates:
-  slo:
-    every: 1s
-    window: 10s
-    scrapeInterval: 1s
-    metricsGrace: 4s
-    onInconclusive: extend
-    maxExtend: 15s
-    checks:
-      - errorRate: {max: 5%}
-      - latency: {quantile: 0.95, max: 1s}
+GATES
 stages:
   - name: rollout
     canary:
@@ -52,7 +42,7 @@ const flagStage = `  - name: profile
 // pipelineFile writes the file for a shop.
 func (s *shop) pipelineFile(steps string, more ...string) string {
 	s.t.Helper()
-	text := strings.NewReplacer("NAMESPACE", s.ns, "STEPS", steps).Replace(file)
+	text := strings.NewReplacer("GATES\n", story.Gates, "NAMESPACE", s.ns, "STEPS", steps).Replace(file)
 	path := filepath.Join(s.dir, "headgate.yaml")
 	if err := os.WriteFile(path, []byte(text+strings.Join(more, "")), 0o644); err != nil {
 		s.t.Fatal(err)

@@ -42,17 +42,7 @@ local:
         REDIS_URL: $(HEADGATE_LOCAL_REDIS)
         VERSION: "${{ vars.release }}"
 FAULTS
-gates:
-  slo:
-    every: 1s
-    window: 10s
-    scrapeInterval: 1s
-    metricsGrace: 4s
-    onInconclusive: extend
-    maxExtend: 15s
-    checks:
-      - errorRate: {max: 5%}
-      - latency: {quantile: 0.95, max: 1s}
+GATES
 stages:
   - name: rollout
     canary:
@@ -143,7 +133,7 @@ func (s *shop) pipelineFile(st story.Story, more ...string) string {
 	for name, value := range st.Faults {
 		fmt.Fprintf(&faults, "        %s: %q\n", name, value)
 	}
-	text := strings.NewReplacer("LISTEN", s.address, "FAULTS\n", faults.String(), "STEPS", story.Steps, `release: ""`, "release: "+st.Release).Replace(file)
+	text := strings.NewReplacer("GATES\n", story.Gates, "LISTEN", s.address, "FAULTS\n", faults.String(), "STEPS", story.Steps, `release: ""`, "release: "+st.Release).Replace(file)
 	if st.Missing {
 		text = strings.Replace(text, "repository: shop/user-service", "repository: shop/nothing", 1)
 	}

@@ -17,6 +17,21 @@ const Old = "old"
 // Steps are those of the canary in every story.
 const Steps = "[{setWeight: 20%}, {pause: 6s}, {setWeight: 50%}, {pause: 6s}, {setWeight: 80%}, {pause: 6s}]"
 
+// Gates are those of every story. Windows and looks are short, since metrics
+// are scraped every second.
+const Gates = `gates:
+  slo:
+    every: 1s
+    window: 10s
+    scrapeInterval: 1s
+    metricsGrace: 4s
+    onInconclusive: extend
+    maxExtend: 15s
+    checks:
+      - errorRate: {max: 5%}
+      - latency: {quantile: 0.95, max: 1s}
+`
+
 // Trigger is the feature flag that makes the release of a story with At above
 // 20 bad, when it is switched on.
 const Trigger = "e2e_later"
