@@ -3,6 +3,10 @@ package stages
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strings"
 
 	reference "github.com/google/go-containerregistry/pkg/name"
 )
@@ -49,4 +53,64 @@ func repositoryOf(image string) string {
 		return image
 	}
 	return ref.Context().Name()
+}
+
+// Container is one of a workload's, as far as a release chooses among them.
+type Container struct{ Name, Image string }
+
+// ContainerOf returns the index of the container that the release's image is
+// for: the one it names, else the only one with an image of the same
+// repository, else the only one there is.
+func (r Release) ContainerOf(all []Container) (int, error) {
+	var names []string
+	found := -1
+	for i, c := range all {
+		names = append(names, c.Name)
+		switch {
+		case r.Container != "":
+			if c.Name == r.Container {
+				return i, nil
+			}
+		case bare(c.Image) != bare(r.Image) && repositoryOf(c.Image) != repositoryOf(r.Image):
+		case found >= 0:
+			return 0, fmt.Errorf("both %s and %s have an image of %s; say which with the key container", names[found], c.Name, bare(r.Image))
+		default:
+			found = i
+		}
+	}
+	switch {
+	case r.Container != "":
+		return 0, fmt.Errorf("there is no container %s, only %s", r.Container, strings.Join(names, ", "))
+	case found >= 0:
+		return found, nil
+	case len(all) == 1:
+		return 0, nil
+	case len(all) == 0:
+		return 0, errors.New("it has no containers")
+	}
+	return 0, fmt.Errorf("none of the containers %s has an image of %s; say which with the key container", strings.Join(names, ", "), bare(r.Image))
+}
+
+// bare is an image as its user wrote it, without tag and digest.
+func bare(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
+		image = image[:i]
+	}
+	return image
+}
+
+// maxName is the longest name of a Service and the longest label value.
+const maxName = 63
+
+// Suffixed appends suffix and keeps within the 63 characters of a name, by
+// replacing what is too much by a checksum.
+func Suffixed(s, suffix string) string {
+	if len(s)+len(suffix) <= maxName {
+		return s + suffix
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(s))
+	sum := fmt.Sprintf("-%08x", h.Sum32())
+	return strings.TrimRight(s[:maxName-len(suffix)-len(sum)], "-._") + sum + suffix
 }

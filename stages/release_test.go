@@ -57,3 +57,31 @@ func TestFinishRefusesManifestsThatNoGateHasJudged(t *testing.T) {
 		c.isWell(t)
 	})
 }
+
+func TestContainerOfARelease(t *testing.T) {
+	web := []stages.Container{{Name: "user", Image: "localhost:5000/user:1"}, {Name: "proxy", Image: "r.example/proxy@sha256:ab"}}
+	cases := []struct {
+		name string
+		all  []stages.Container
+		r    stages.Release
+		want int
+		err  string
+	}{
+		{"same repository, with port and tag", web, stages.Release{Image: "localhost:5000/user@sha256:cd"}, 0, ""},
+		{"named", web, stages.Release{Image: "localhost:5000/user@sha256:cd", Container: "proxy"}, 1, ""},
+		{"named wrongly", web, stages.Release{Image: "localhost:5000/user:2", Container: "web"}, 0, "there is no container web, only user, proxy"},
+		{"the only one", web[:1], stages.Release{Image: "r.example/other:2"}, 0, ""},
+		{"the long name of a short one", []stages.Container{{Name: "a", Image: "x"}, {Name: "b", Image: "redis:7"}}, stages.Release{Image: "docker.io/library/redis:8"}, 1, ""},
+		{"neither", web, stages.Release{Image: "r.example/other:2"}, 0, "none of the containers user, proxy has an image of r.example/other"},
+		{"both", append(web, stages.Container{Name: "more", Image: "localhost:5000/user:2"}), stages.Release{Image: "localhost:5000/user:3"}, 0, "both user and more have an image of localhost:5000/user"},
+		{"none at all", nil, stages.Release{Image: "a"}, 0, "it has no containers"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := c.r.ContainerOf(c.all)
+			if got != c.want || (err == nil) != (c.err == "") || err != nil && !strings.HasPrefix(err.Error(), c.err) {
+				t.Errorf("got %d, %v, want %d, %q", got, err, c.want, c.err)
+			}
+		})
+	}
+}

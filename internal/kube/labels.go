@@ -3,12 +3,13 @@ package kube
 import (
 	"cmp"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/headgate-dev/headgate/stages"
 )
 
 // The labels and annotations of Headgate's own, only on objects that it made.
@@ -26,24 +27,9 @@ const (
 	basisAnnotation = "headgate.dev/basis"
 )
 
-// maxName is the longest name of a Service and the longest label value.
-const maxName = 63
-
 // CanaryName returns the name of the Deployment and of the Service of a
 // workload's canary track.
-func CanaryName(workload string) string { return suffixed(workload, "-canary") }
-
-// suffixed appends suffix and keeps within 63 characters, by replacing what
-// is too much by a checksum.
-func suffixed(s, suffix string) string {
-	if len(s)+len(suffix) <= maxName {
-		return s + suffix
-	}
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(s))
-	sum := fmt.Sprintf("-%08x", h.Sum32())
-	return strings.TrimRight(s[:maxName-len(suffix)-len(sum)], "-._") + sum + suffix
-}
+func CanaryName(workload string) string { return stages.Suffixed(workload, "-canary") }
 
 // mark is the one label by which the pods of the tracks differ.
 type mark struct {
@@ -71,7 +57,7 @@ func chooseMark(selector, template map[string]string, svcs []corev1.Service) (ma
 		if template[k] != selector[k] || selector[k] == "" {
 			continue
 		}
-		m := mark{Key: k, Stable: selector[k], Canary: suffixed(selector[k], "-canary")}
+		m := mark{Key: k, Stable: selector[k], Canary: stages.Suffixed(selector[k], "-canary")}
 		if svc, ok := selecting(svcs, m.apply(template)); ok {
 			why = append(why, fmt.Sprintf("with another %s the pods would still be selected by Service %s (%s)", k, svc.Name, pairs(svc.Spec.Selector)))
 			continue

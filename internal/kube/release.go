@@ -117,44 +117,14 @@ func setImage(u *unstructured.Unstructured, r stages.Release) error {
 
 // whichContainer finds the container that a release is for.
 func whichContainer(containers []any, r stages.Release) (int, error) {
-	var names []string
-	found := -1
+	all := make([]stages.Container, len(containers))
 	for i, c := range containers {
 		container, ok := c.(map[string]any)
 		if !ok {
 			return 0, fmt.Errorf("container %d is no object", i+1)
 		}
-		name, _ := container["name"].(string)
-		image, _ := container["image"].(string)
-		names = append(names, name)
-		if r.Container != "" && name == r.Container {
-			return i, nil
-		}
-		if r.Container == "" && repository(image) == repository(r.Image) {
-			if found >= 0 {
-				return 0, fmt.Errorf("both %s and %s have an image of %s; say which with the key container", names[found], name, repository(r.Image))
-			}
-			found = i
-		}
+		all[i].Name, _ = container["name"].(string)
+		all[i].Image, _ = container["image"].(string)
 	}
-	switch {
-	case r.Container != "":
-		return 0, fmt.Errorf("there is no container %s, only %s", r.Container, strings.Join(names, ", "))
-	case found >= 0:
-		return found, nil
-	case len(containers) == 1:
-		return 0, nil
-	case len(containers) == 0:
-		return 0, errors.New("it has no containers")
-	}
-	return 0, fmt.Errorf("none of the containers %s has an image of %s; say which with the key container", strings.Join(names, ", "), repository(r.Image))
-}
-
-// repository is an image reference without tag and digest.
-func repository(image string) string {
-	image, _, _ = strings.Cut(image, "@")
-	if i := strings.LastIndex(image, ":"); i > strings.LastIndex(image, "/") {
-		image = image[:i]
-	}
-	return image
+	return r.ContainerOf(all)
 }

@@ -3,10 +3,8 @@ package local
 import (
 	"cmp"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"slices"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -19,9 +17,6 @@ import (
 // trackLabel is the label by which a canary's pods say which track they are.
 const trackLabel = "headgate.dev/track"
 
-// maxName is the longest name of a Deployment.
-const maxName = 63
-
 func labelSet(m map[string]string) labels.Set { return labels.Set(m) }
 
 // trackName is the name of a track's Deployment.
@@ -29,15 +24,7 @@ func trackName(t stages.Track) string {
 	if t.Name == stages.Stable {
 		return t.Workload.Name
 	}
-	const suffix = "-canary"
-	name := t.Workload.Name
-	if len(name)+len(suffix) <= maxName {
-		return name + suffix
-	}
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(name))
-	sum := fmt.Sprintf("-%08x", h.Sum32())
-	return strings.TrimRight(name[:maxName-len(suffix)-len(sum)], "-.") + sum + suffix
+	return stages.Suffixed(t.Workload.Name, "-canary")
 }
 
 // canaryOf makes the canary's Deployment from the one with the release: other
@@ -121,31 +108,9 @@ func setImage(d *appsv1.Deployment, r stages.Release) error {
 }
 
 func whichContainer(all []corev1.Container, r stages.Release) (int, error) {
-	var names []string
-	found := -1
-	want, _, _ := splitImage(r.Image)
+	known := make([]stages.Container, len(all))
 	for i, c := range all {
-		names = append(names, c.Name)
-		if r.Container != "" {
-			if c.Name == r.Container {
-				return i, nil
-			}
-			continue
-		}
-		if have, _, _ := splitImage(c.Image); have == want {
-			if found >= 0 {
-				return 0, fmt.Errorf("both %s and %s have an image of %s; say which with the key container", names[found], c.Name, want)
-			}
-			found = i
-		}
+		known[i] = stages.Container{Name: c.Name, Image: c.Image}
 	}
-	switch {
-	case r.Container != "":
-		return 0, fmt.Errorf("there is no container %s, only %s", r.Container, strings.Join(names, ", "))
-	case found >= 0:
-		return found, nil
-	case len(all) == 1:
-		return 0, nil
-	}
-	return 0, fmt.Errorf("none of the containers %s has an image of %s; say which with the key container", strings.Join(names, ", "), want)
+	return r.ContainerOf(known)
 }
