@@ -2,9 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,6 +27,12 @@ func TestCommandLine(t *testing.T) {
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 		UpdateScripts:       golden.Updating(),
+		Condition: func(name string) (bool, error) {
+			if name != "nohup" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			return signal.Ignored(syscall.SIGHUP), nil // and so for every program that is started
+		},
 		Setup: func(e *testscript.Env) error {
 			// Nothing of the machine that runs the tests may be seen.
 			for _, name := range []string{"CI", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL", "NO_COLOR", "FORCE_COLOR", "KUBECONFIG"} {
