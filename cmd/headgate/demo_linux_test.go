@@ -59,9 +59,6 @@ func nothingLeft(t *testing.T, temp string) {
 // The whole story, as somebody sees it who has only the program: what it says
 // of users is counted, and its exit code says that all came about.
 func TestDemoTellsItsStory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the demo plays for half a minute")
-	}
 	t.Parallel()
 	cmd, temp := startDemo(t)
 	var stderr bytes.Buffer
