@@ -37,7 +37,9 @@ func launch(argv, env []string, dir, log string) (process, error) {
 	if err := cmd.Start(); err != nil {
 		return process{}, fmt.Errorf("start %s: %w", argv[0], err)
 	}
-	p, err := identify(cmd.Process.Pid)
+	// One that has ended already is noted, too: as long as nobody has waited for
+	// it, its id is its own, and whoever watches it tells of its end and its log.
+	p, _, err := observe(cmd.Process.Pid)
 	if err != nil {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
@@ -49,24 +51,33 @@ func launch(argv, env []string, dir, log string) (process, error) {
 	return p, nil
 }
 
-// identify notes what tells the process from a later one with the same id.
+// identify notes what tells a living process from a later one with the same id.
 func identify(pid int) (process, error) {
+	p, state, err := observe(pid)
+	if err == nil && (state == "Z" || state == "X") {
+		err = fmt.Errorf("identify process %d: %w", pid, os.ErrProcessDone)
+	}
+	if err != nil {
+		return process{}, err
+	}
+	return p, nil
+}
+
+// observe reads what identifies the process, and the letter of its state.
+func observe(pid int) (process, string, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return process{}, fmt.Errorf("identify process %d: %w", pid, err)
+		return process{}, "", fmt.Errorf("identify process %d: %w", pid, err)
 	}
 	state, start, err := parseStat(string(stat))
 	if err != nil {
-		return process{}, fmt.Errorf("identify process %d: %w", pid, err)
-	}
-	if state == "Z" || state == "X" {
-		return process{}, fmt.Errorf("identify process %d: %w", pid, os.ErrProcessDone)
+		return process{}, "", fmt.Errorf("identify process %d: %w", pid, err)
 	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return process{}, fmt.Errorf("identify process %d: %w", pid, err)
+		return process{}, "", fmt.Errorf("identify process %d: %w", pid, err)
 	}
-	return process{PID: pid, Boot: strings.TrimSpace(string(boot)), Start: start}, nil
+	return process{PID: pid, Boot: strings.TrimSpace(string(boot)), Start: start}, state, nil
 }
 
 // parseStat reads the state and the start time from a line of /proc/PID/stat.
