@@ -67,6 +67,7 @@ var (
 // Check reports steps that make no sense.
 func (c *CanaryStage) Check(p *pipeline.Pipeline, _ *pipeline.Stage, report func(source.Problem)) {
 	checkGate(p, c.Gate, report)
+	c.Traffic.check("canary", report)
 	last := 0.0
 	for _, step := range c.Steps {
 		checkGate(p, step.Gate, report)
@@ -106,6 +107,7 @@ func (c *CanaryStage) workload() Workload {
 
 func (c *CanaryStage) canary() Track { return Track{Workload: c.workload(), Name: Canary} }
 func (c *CanaryStage) stable() Track { return Track{Workload: c.workload(), Name: Stable} }
+func (c *CanaryStage) split() Split  { return Split{Old: c.stable(), New: c.canary()} }
 
 // canaryRun is one Run of the stage.
 type canaryRun struct {
@@ -143,7 +145,7 @@ func (c *CanaryStage) Run(ctx context.Context, s *pipeline.Scope) error {
 		c.setOutputs(s, release, c.stable(), s.Now())
 		return nil
 	}
-	router, err := c.parts.Router(c.Traffic, c.workload())
+	router, err := c.parts.Router(c.Traffic, c.split())
 	if err != nil {
 		return err
 	}

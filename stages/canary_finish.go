@@ -16,7 +16,7 @@ func (c *CanaryStage) Finish(ctx context.Context, s *pipeline.Scope) error {
 	if out["track"] != Canary {
 		return nil // a first deployment, or the release was live already
 	}
-	router, err := c.parts.Router(c.Traffic, c.workload())
+	router, err := c.parts.Router(c.Traffic, c.split())
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (c *CanaryStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeli
 			Hint: "give manifests: to create it from, or mend the name or the namespace",
 		}}
 	}
-	check := RolloutCheck{Workload: c.workload(), MaxReplicas: 1, Service: c.Traffic.Service.Value}
+	check := RolloutCheck{Kind: "canary", Split: c.split(), Workload: c.workload(), MaxReplicas: 1, Service: c.Traffic.Service.Value}
 	release, err := c.readRelease(ctx, s)
 	switch {
 	case errors.Is(err, pipeline.ErrNotYetKnown):
@@ -48,7 +48,7 @@ func (c *CanaryStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeli
 	}
 	all = append(all, ask(ctx, at, c.parts.Platform, check)...)
 	if live.Exists {
-		router, err := c.parts.Router(c.Traffic, c.workload())
+		router, err := c.parts.Router(c.Traffic, c.split())
 		if err != nil {
 			return append(all, finding(c.Traffic.Pos, err))
 		}
@@ -89,14 +89,14 @@ func (c *CanaryStage) preflightProbe(ctx context.Context, s *pipeline.Scope) []p
 // cannotRead says why the workload cannot be read: where it is for want of
 // permissions, platform and router name all that are missing.
 func (c *CanaryStage) cannotRead(ctx context.Context, at source.Pos, err error) []pipeline.Finding {
-	check := RolloutCheck{Workload: c.workload(), MaxReplicas: 1, Service: c.Traffic.Service.Value}
+	check := RolloutCheck{Kind: "canary", Split: c.split(), Workload: c.workload(), MaxReplicas: 1, Service: c.Traffic.Service.Value}
 	all := []pipeline.Finding{finding(at, err)}
 	if checker, ok := c.parts.Platform.(Checker); ok {
 		if found, err := checker.Check(ctx, check); err == nil {
 			all = append(all, found...)
 		}
 	}
-	if router, err := c.parts.Router(c.Traffic, c.workload()); err == nil {
+	if router, err := c.parts.Router(c.Traffic, c.split()); err == nil {
 		if checker, ok := router.(Checker); ok {
 			if found, err := checker.Check(ctx, check); err == nil {
 				all = append(all, found...)
@@ -182,13 +182,14 @@ func (c *CanaryStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pla
 	c.planTimes(&plan)
 	if c.parts.Platform == nil {
 		plan.Unknown = append(plan.Unknown, "what it would write: no cluster was asked")
-		c.planWeights(&plan, "httpRoute "+c.Traffic.HTTPRoute.Value)
+		router, name := c.Traffic.Router()
+		c.planWeights(&plan, router+" "+name)
 		return plan, nil
 	}
 	if permitter, ok := c.parts.Platform.(Permitter); ok {
 		plan.Permissions = append(plan.Permissions, permitter.Permissions(c.workload())...)
 	}
-	if router, err := c.parts.Router(c.Traffic, c.workload()); err == nil {
+	if router, err := c.parts.Router(c.Traffic, c.split()); err == nil {
 		if permitter, ok := router.(Permitter); ok {
 			plan.Permissions = append(plan.Permissions, permitter.Permissions(c.workload())...)
 		}
@@ -269,7 +270,7 @@ func (c *CanaryStage) planTrack(ctx context.Context, plan *pipeline.Plan, t Trac
 }
 
 func (c *CanaryStage) planRollout(ctx context.Context, plan *pipeline.Plan, release Release, size int) error {
-	router, err := c.parts.Router(c.Traffic, c.workload())
+	router, err := c.parts.Router(c.Traffic, c.split())
 	if err != nil {
 		return err
 	}

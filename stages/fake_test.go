@@ -292,7 +292,7 @@ func (c *city) parts() *stages.Parts {
 	}
 	return &stages.Parts{
 		Platform: p, Flags: redis{c}, Registry: images{}, Namespace: "shop",
-		Router:    func(stages.Traffic, stages.Workload) (stages.Router, error) { return r, nil },
+		Router:    func(stages.Traffic, stages.Split) (stages.Router, error) { return r, nil },
 		RouterOf:  func(json.RawMessage) (stages.Router, error) { return r, nil },
 		Gates:     gates.Providers{Metrics: prometheus{c}},
 		Manifests: c.manifests,

@@ -12,10 +12,12 @@ import (
 	"github.com/headgate-dev/headgate/pipeline"
 )
 
-// The tracks of a canary rollout.
+// The tracks of a canary rollout, and those of blue/green.
 const (
 	Stable = "stable"
 	Canary = "canary"
+	Blue   = "blue"
+	Green  = "green"
 )
 
 // Workload names the Deployment that a stage changes.
@@ -28,10 +30,29 @@ type Workload struct {
 func (w Workload) String() string { return w.Namespace + "/" + w.Name }
 
 // Track is one copy of a workload: the user's own (stable), or the one with
-// the new release that a rollout puts beside it.
+// the new release that a rollout puts beside it (canary), or one of two that
+// take turns (blue and green).
 type Track struct {
+	// Workload is the user's Deployment, for the canary, too; of a colour, its
+	// own Deployment.
 	Workload Workload `json:"workload"`
 	Name     string   `json:"name"`
+	// Peer is the other colour's Deployment, of which a missing one is made;
+	// the zero value for tracks that are no colours.
+	Peer Workload `json:"peer,omitzero"`
+	// Service is the Service of a colour's own, "" where the platform shall
+	// find it: the one that selects the colour's pods and not its peer's.
+	Service string `json:"service,omitempty"`
+}
+
+// Colour reports whether the track is blue or green.
+func (t Track) Colour() bool { return t.Name == Blue || t.Name == Green }
+
+// Split says between which tracks a router splits traffic: Old has it, and New
+// gets the weight.
+type Split struct {
+	Old Track `json:"old"`
+	New Track `json:"new"`
 }
 
 // String returns "namespace/name track".
@@ -76,9 +97,10 @@ type Platform interface {
 	// Live reads the stable track.
 	Live(ctx context.Context, w Workload) (Live, error)
 	// SetTrack makes the track run release with so many replicas, with a
-	// Service of its own; it does not wait. For the stable track it makes the
-	// workload itself take the release (replicas < 0 leaves their number
-	// alone), creating it from the release's manifests where it is missing.
+	// Service of its own; it does not wait. For the stable track and a colour
+	// it makes the workload itself take the release (replicas < 0 leaves their
+	// number alone), creating it from the release's manifests where it is
+	// missing; a missing colour, from its peer where there are no manifests.
 	SetTrack(ctx context.Context, t Track, release Release, replicas int) error
 	// AwaitReady waits until all wanted pods of the track are updated, ready
 	// and in the endpoints of its Service. It calls report with a line
@@ -136,6 +158,11 @@ type Guard interface {
 
 // RolloutCheck is what a preflight asks a platform and a router about.
 type RolloutCheck struct {
+	// Kind is that of the stage: canary, rolling or blueGreen.
+	Kind string
+	// Split holds the tracks. Both are stable where a rolling update needs
+	// but one; New is the idle colour of blue/green.
+	Split    Split
 	Workload Workload
 	Release  Release
 	// MaxReplicas is the largest size the new track will have, as a multiple
@@ -322,8 +349,8 @@ type ImageBuilder interface {
 // runs finds what its preflight asked for.
 type Parts struct {
 	Platform Platform
-	// Router returns the router for a traffic setting of a workload.
-	Router func(t Traffic, w Workload) (Router, error)
+	// Router returns the router that splits traffic between two tracks.
+	Router func(t Traffic, s Split) (Router, error)
 	// RouterOf returns the router that made a snapshot, for putting it back.
 	RouterOf func(was json.RawMessage) (Router, error)
 	Flags    Flags

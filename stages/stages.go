@@ -23,6 +23,15 @@ func Grammar(parts *Parts, sections ...pipeline.Section) pipeline.Grammar {
 	}
 }
 
+// UsesPlatform reports whether a task works on a [Platform].
+func UsesPlatform(task pipeline.Task) bool {
+	switch task.(type) {
+	case *CanaryStage:
+		return true
+	}
+	return false
+}
+
 // Undoers are what puts back the things that the stages change, by kind of
 // thing.
 func Undoers(parts *Parts) map[string]pipeline.Undoer {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -101,7 +100,7 @@ func (w *wiring) connect(ctx context.Context, p *pipeline.Pipeline, v pipeline.V
 	}
 	w.parts.Namespace = c.Namespace()
 	w.parts.Platform = c.Platform(kube.Settings{})
-	w.parts.Router = func(t stages.Traffic, wl stages.Workload) (stages.Router, error) { return router(c, t, wl) }
+	w.parts.Router = func(t stages.Traffic, s stages.Split) (stages.Router, error) { return router(c, t, s) }
 	w.parts.RouterOf = func(was json.RawMessage) (stages.Router, error) { return route.FromSnapshot(c, was) }
 	return nil
 }
@@ -132,15 +131,18 @@ func (w *wiring) useFlags(url string) (*flagstore.Store, error) {
 }
 
 // router returns the router that a traffic setting names.
-func router(c *kube.Cluster, t stages.Traffic, wl stages.Workload) (stages.Router, error) {
-	if !t.HTTPRoute.IsSet() {
-		return nil, errors.New("choose router: the stage names none")
-	}
-	namespace, name, ok := strings.Cut(t.HTTPRoute.Value, "/")
+func router(c *kube.Cluster, t stages.Traffic, split stages.Split) (stages.Router, error) {
+	kind, target := t.Router()
+	namespace, name, ok := strings.Cut(target, "/")
 	if !ok {
-		namespace, name = "", t.HTTPRoute.Value
+		namespace, name = "", target
 	}
-	return route.NewHTTPRoute(c, route.Settings{Namespace: namespace, Route: name, Workload: wl, Service: t.Service.Value})
+	set := route.Settings{Namespace: namespace, Route: name, Split: split, Service: t.Service.Value, Matches: t.Match}
+	switch kind {
+	case stages.HTTPRouteRouter:
+		return route.NewHTTPRoute(c, set)
+	}
+	return nil, fmt.Errorf("choose router: %s is not known", cmp.Or(kind, "none"))
 }
 
 // namesMetrics reports whether a pipeline says where metrics are.
@@ -154,10 +156,7 @@ func usesCluster(p *pipeline.Pipeline) bool {
 	if _, ok := pipeline.SectionOf[*kubernetesSection](p, kubernetesKey); ok {
 		return true
 	}
-	return slices.ContainsFunc(p.Stages, func(st *pipeline.Stage) bool {
-		_, ok := st.Task.(*stages.CanaryStage)
-		return ok
-	})
+	return slices.ContainsFunc(p.Stages, func(st *pipeline.Stage) bool { return stages.UsesPlatform(st.Task) })
 }
 
 // kube returns access to the cluster that the flags, else the file, name.

@@ -41,7 +41,7 @@ func canary(t *testing.T, w *local.World) stages.Router {
 
 func routerOf(t *testing.T, w *local.World) stages.Router {
 	t.Helper()
-	router, err := w.Router(stages.Traffic{HTTPRoute: source.String{Value: "user", Pos: source.Pos{Line: 1, Col: 1}}}, workload("user"))
+	router, err := w.Router(stages.Traffic{HTTPRoute: source.String{Value: "user", Pos: source.Pos{Line: 1, Col: 1}}}, stages.Split{Old: stages.Track{Workload: workload("user"), Name: stages.Stable}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,8 @@ func (r routes) Save(next proxy.Route) error {
 // Router returns the router that a traffic setting of a workload names. A
 // route that no manifest has is made, for all hosts and paths: on a cluster it
 // may be there without being the pipeline's.
-func (w *World) Router(t stages.Traffic, wl stages.Workload) (stages.Router, error) {
+func (w *World) Router(t stages.Traffic, split stages.Split) (stages.Router, error) {
+	wl := split.Old.Workload
 	if !t.HTTPRoute.IsSet() {
 		return nil, errors.New("choose router: only httpRoute can be run locally")
 	}

@@ -75,7 +75,7 @@ const (
 func newWorld(t *testing.T, rules string) (*kubetest.Server, *route.HTTPRoute) {
 	t.Helper()
 	s, c := kubetest.New(t, kubetest.Objects(t, strings.Replace(world, "RULES", rules, 1))...)
-	r, err := route.NewHTTPRoute(c, route.Settings{Route: "user", Workload: stages.Workload{Namespace: "shop", Name: "user"}})
+	r, err := route.NewHTTPRoute(c, route.Settings{Route: "user", Split: stages.Split{Old: stages.Track{Workload: stages.Workload{Namespace: "shop", Name: "user"}, Name: stages.Stable}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestConflictIsTriedAgainAndDriftIsNot(t *testing.T) {
 
 func TestSnapshotIsEnoughToRestore(t *testing.T) {
 	s, c := kubetest.New(t, kubetest.Objects(t, strings.Replace(world, "RULES", mixedRules, 1))...)
-	r, err := route.NewHTTPRoute(c, route.Settings{Route: "user", Workload: stages.Workload{Name: "user"}})
+	r, err := route.NewHTTPRoute(c, route.Settings{Route: "user", Split: stages.Split{Old: stages.Track{Workload: stages.Workload{Name: "user"}, Name: stages.Stable}}})
 	if err != nil {
 		t.Fatal(err)
 	}

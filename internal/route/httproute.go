@@ -27,8 +27,11 @@ type Settings struct {
 	Namespace string
 	// Route is its name. It must be set.
 	Route string
-	// Workload is whose traffic it is. It must be set, with its namespace.
-	Workload stages.Workload
+	// Split is between which tracks it splits. The workload of the old one
+	// must be set.
+	Split stages.Split
+	// Matches are the requests that go to the new track whatever its weight.
+	Matches []stages.Match
 	// Service is the one that stable is reached by: that which the route
 	// points at and which selects the workload's pods.
 	Service string
@@ -78,12 +81,12 @@ var (
 
 // NewHTTPRoute returns the router for an HTTPRoute. It makes no request.
 func NewHTTPRoute(c *kube.Cluster, s Settings) (*HTTPRoute, error) {
-	if s.Route == "" || s.Workload.Name == "" {
+	if s.Route == "" || s.Split.Old.Workload.Name == "" {
 		return nil, fmt.Errorf("make router httpRoute: the names of route and workload must be given")
 	}
-	s.Workload.Namespace = cmp.Or(s.Workload.Namespace, c.Namespace())
-	s.Namespace = cmp.Or(s.Namespace, s.Workload.Namespace)
-	s.Canary = cmp.Or(s.Canary, kube.CanaryName(s.Workload.Name))
+	s.Split.Old.Workload.Namespace = cmp.Or(s.Split.Old.Workload.Namespace, c.Namespace())
+	s.Namespace = cmp.Or(s.Namespace, s.Split.Old.Workload.Namespace)
+	s.Canary = cmp.Or(s.Canary, kube.CanaryName(s.Split.Old.Workload.Name))
 	s.Timeout = cmp.Or(s.Timeout, 10*time.Second)
 	return &HTTPRoute{c: c, kind: httpRoute(), set: s}, nil
 }
@@ -102,10 +105,10 @@ func (r *HTTPRoute) names(ctx context.Context, u *unstructured.Unstructured) (na
 	}
 	n := names{
 		stable: r.set.Service, canary: r.set.Canary, port: int64(r.set.Port),
-		namespace: r.set.Workload.Namespace, routeNamespace: r.set.Namespace,
+		namespace: r.set.Split.Old.Workload.Namespace, routeNamespace: r.set.Namespace,
 	}
 	if n.stable == "" {
-		svcs, err := r.c.ServicesOf(ctx, r.set.Workload)
+		svcs, err := r.c.ServicesOf(ctx, r.set.Split.Old.Workload)
 		if err != nil {
 			return names{}, err
 		}
@@ -120,7 +123,7 @@ func (r *HTTPRoute) names(ctx context.Context, u *unstructured.Unstructured) (na
 		case 1:
 			n.stable = at[0]
 		case 0:
-			return names{}, &PointsElsewhereError{Route: r.Name(), Workload: r.set.Workload, Services: svcs}
+			return names{}, &PointsElsewhereError{Route: r.Name(), Workload: r.set.Split.Old.Workload, Services: svcs}
 		default:
 			return names{}, fmt.Errorf("%s points at several Services of the workload (%s); say which with the key service", r.Name(), strings.Join(at, ", "))
 		}
@@ -243,7 +246,7 @@ func (r *HTTPRoute) Snapshot(ctx context.Context) (json.RawMessage, error) {
 	}
 	s := snapshot{
 		Router: r.kind.router, Namespace: r.set.Namespace, Route: r.set.Route, Service: n.stable, Canary: n.canary,
-		Workload: r.set.Workload, Port: r.set.Port,
+		Split: r.set.Split, Port: r.set.Port,
 	}
 	for _, i := range rules {
 		s.Rules = append(s.Rules, savedRule{Index: i.index, Rest: without(i.rule), BackendRefs: i.refs()})

@@ -68,7 +68,7 @@ func TestE2EHTTPRouteConforms(t *testing.T) {
 
 func realFixture(t *testing.T, rules string) portstest.RouterFixture {
 	c, ns := realWorld(t, rules)
-	r, err := route.NewHTTPRoute(c, route.Settings{Route: "user", Workload: stages.Workload{Namespace: ns, Name: "user"}})
+	r, err := route.NewHTTPRoute(c, route.Settings{Route: "user", Split: stages.Split{Old: stages.Track{Workload: stages.Workload{Namespace: ns, Name: "user"}, Name: stages.Stable}}})
 	if err != nil {
 		t.Fatal(err)
 	}

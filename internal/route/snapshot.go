@@ -15,14 +15,14 @@ import (
 // snapshot is what a route's backends were. It names the route, so that it can
 // be put back by a process that knows nothing else.
 type snapshot struct {
-	Router    string          `json:"router"`
-	Namespace string          `json:"namespace"`
-	Route     string          `json:"route"`
-	Workload  stages.Workload `json:"workload"`
-	Service   string          `json:"service"`
-	Canary    string          `json:"canary"`
-	Port      int             `json:"port,omitempty"`
-	Rules     []savedRule     `json:"rules"`
+	Router    string       `json:"router"`
+	Namespace string       `json:"namespace"`
+	Route     string       `json:"route"`
+	Split     stages.Split `json:"split"`
+	Service   string       `json:"service"`
+	Canary    string       `json:"canary"`
+	Port      int          `json:"port,omitempty"`
+	Rules     []savedRule  `json:"rules"`
 }
 
 // savedRule is one rule: its backends, and all the rest of it, by which it is
@@ -42,7 +42,7 @@ func FromSnapshot(c *kube.Cluster, was json.RawMessage) (stages.Router, error) {
 	if s.Router != httpRoute().router {
 		return nil, fmt.Errorf("read snapshot of route: there is no router %q", s.Router)
 	}
-	return NewHTTPRoute(c, Settings{Namespace: s.Namespace, Route: s.Route, Workload: s.Workload, Service: s.Service, Canary: s.Canary, Port: s.Port})
+	return NewHTTPRoute(c, Settings{Namespace: s.Namespace, Route: s.Route, Split: s.Split, Service: s.Service, Canary: s.Canary, Port: s.Port})
 }
 
 // readSnapshot decodes a snapshot, whose numbers stay whole.
@@ -97,7 +97,7 @@ func without(r map[string]any) json.RawMessage {
 }
 
 func (s snapshot) names() names {
-	return names{stable: s.Service, canary: s.Canary, port: int64(s.Port), namespace: s.Workload.Namespace, routeNamespace: s.Namespace}
+	return names{stable: s.Service, canary: s.Canary, port: int64(s.Port), namespace: s.Split.Old.Workload.Namespace, routeNamespace: s.Namespace}
 }
 
 // writeTo puts the saved backends into u. A rule whose other backends are not
