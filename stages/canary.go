@@ -2,7 +2,6 @@ package stages
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -112,14 +111,11 @@ func (c *CanaryStage) split() Split  { return Split{Old: c.stable(), New: c.cana
 // canaryRun is one Run of the stage.
 type canaryRun struct {
 	*CanaryStage
-	scope    *pipeline.Scope
-	router   Router
+	*shifting
 	release  Release
 	size     int    // replicas of the stable track when the rollout began
 	version  string // of the stable track then
-	before   json.RawMessage
-	replicas int // of the canary, as far as this process has seen to it
-	weight   float64
+	replicas int    // of the canary, as far as this process has seen to it
 }
 
 // Run takes the canary from nothing to all traffic.
@@ -145,11 +141,11 @@ func (c *CanaryStage) Run(ctx context.Context, s *pipeline.Scope) error {
 		c.setOutputs(s, release, c.stable(), s.Now())
 		return nil
 	}
-	router, err := c.parts.Router(c.Traffic, c.split())
+	sh, err := c.parts.shift(ctx, s, c.Traffic, c.split())
 	if err != nil {
 		return err
 	}
-	run := &canaryRun{CanaryStage: c, scope: s, router: router, release: release, size: basis.Size, version: basis.Version}
+	run := &canaryRun{CanaryStage: c, shifting: sh, release: release, size: basis.Size, version: basis.Version}
 	if err := run.up(ctx); err != nil {
 		return run.explain(ctx, err)
 	}
@@ -207,15 +203,6 @@ func (c *CanaryStage) setOutputs(s *pipeline.Scope, release Release, t Track, si
 
 // up walks the steps; the gate judges from the first traffic on.
 func (r *canaryRun) up(ctx context.Context) error {
-	if was, ok := r.scope.Was(r.routeThing()); ok {
-		r.before = was
-	} else {
-		before, err := r.router.Snapshot(ctx)
-		if err != nil {
-			return err
-		}
-		r.before = before
-	}
 	first := r.Steps[0].SetWeight.Value
 	if err := r.give(ctx, 0, first); err != nil {
 		return err
@@ -248,7 +235,7 @@ func (r *canaryRun) walk(ctx context.Context, watch *watching) error {
 		case step.SetWeight != nil:
 			err = r.raise(ctx, watch, i, step.SetWeight.Value)
 		case step.Pause != nil:
-			err = r.pause(ctx, i, step.Pause.Value)
+			err = r.pause(ctx, fmt.Sprintf("pause %d", i), step.Pause.Value)
 		default:
 			err = r.judge(ctx, i, step)
 		}
@@ -286,21 +273,6 @@ func (r *canaryRun) raise(ctx context.Context, watch *watching, step int, weight
 	return err
 }
 
-func (r *canaryRun) pause(ctx context.Context, step int, d time.Duration) error {
-	began, err := r.scope.Mark(ctx, fmt.Sprintf("pause %d", step))
-	if err != nil {
-		return err
-	}
-	return r.scope.Step(ctx, fmt.Sprintf("pause %d", step), func(ctx context.Context) error {
-		left := d - r.scope.Now().Sub(began) // a resumed run does not wait again
-		if left <= 0 {
-			return nil
-		}
-		r.scope.Waiting(left, "pause of %s at %s", source.FormatDuration(d), percent(r.weight))
-		return r.scope.Sleep(ctx, left)
-	})
-}
-
 func (r *canaryRun) judge(ctx context.Context, step int, s CanaryStep) error {
 	since, err := r.scope.Mark(ctx, fmt.Sprintf("gate %d", step))
 	if err != nil {
@@ -326,24 +298,7 @@ func (r *canaryRun) give(ctx context.Context, step int, weight float64) error {
 			return err
 		}
 	}
-	from := r.weight
-	err := r.scope.Do(ctx, pipeline.Change{
-		Thing: r.routeThing(), Key: "weight " + percent(weight), Urgent: true,
-		Was: r.before, To: routeState{Weight: weight, Before: r.before},
-		Make: func(ctx context.Context) error { return r.router.SetWeight(ctx, from, weight) },
-	})
-	if err != nil {
-		return err
-	}
-	r.weight = weight
-	if weight == 100 {
-		// From now on stable drains; the finish need not wait for it again.
-		if _, err := r.scope.Mark(ctx, "drain "+Stable); err != nil {
-			return err
-		}
-	}
-	r.scope.Emit(pipeline.Event{Type: pipeline.TrafficShifted, Name: r.router.Name(), Track: Canary, Weight: &weight})
-	return r.probe(ctx)
+	return r.set(ctx, weight)
 }
 
 // capacity looks ahead: steps that follow at once are prepared for together.

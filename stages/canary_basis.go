@@ -4,21 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/headgate-dev/headgate/pipeline"
 )
-
-// routeThing names the part of the route that belongs to the workload. A route
-// may serve several workloads, each of which a stage of its own rolls out and
-// puts back.
-func (r *canaryRun) routeThing() pipeline.Thing {
-	name := r.router.Name()
-	if w := " " + r.workload().String(); !strings.HasSuffix(name, w) {
-		name += " for" + w
-	}
-	return pipeline.Thing{Kind: routeThing, Name: name}
-}
 
 // basis is the stable track as it was when the rollout began: the live one,
 // or, for a rollout that another process of the run has begun, the one in the

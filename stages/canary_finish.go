@@ -3,10 +3,8 @@ package stages
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/headgate-dev/headgate/pipeline"
-	"github.com/headgate-dev/headgate/pipeline/source"
 )
 
 // Finish gives the release to the user's Deployment while the canary carries
@@ -16,7 +14,7 @@ func (c *CanaryStage) Finish(ctx context.Context, s *pipeline.Scope) error {
 	if out["track"] != Canary {
 		return nil // a first deployment, or the release was live already
 	}
-	router, err := c.parts.Router(c.Traffic, c.split())
+	sh, err := c.parts.shift(ctx, s, c.Traffic, c.split())
 	if err != nil {
 		return err
 	}
@@ -30,12 +28,10 @@ func (c *CanaryStage) Finish(ctx context.Context, s *pipeline.Scope) error {
 	if release.checksum() != out["manifests"] {
 		return &changedManifestsError{workload: c.workload()}
 	}
-	f := &canaryRun{CanaryStage: c, scope: s, router: router, release: release}
-	before, ok := s.Was(f.routeThing())
-	if !ok {
-		return fmt.Errorf("the journal does not say what %s was", router.Name())
+	f := &canaryRun{CanaryStage: c, shifting: sh, release: release}
+	if _, ok := s.Was(f.routeThing()); !ok {
+		return fmt.Errorf("the journal does not say what %s was", sh.router.Name())
 	}
-	f.before = before
 	for _, step := range []func(context.Context) error{f.promote, f.trafficBack, f.removeCanary, f.verifyEnd} {
 		if err := step(ctx); err != nil {
 			return err
@@ -69,45 +65,12 @@ func (r *canaryRun) promote(ctx context.Context) error {
 	return r.settle(ctx, Stable)
 }
 
-// settle gives the endpoints of a track that is about to get its first traffic
-// the time to reach the proxies. They hear of endpoints and of routes by
-// separate watches: a route that comes first would be followed to pods that
-// are not known yet, or to those of before, which are gone.
-func (r *canaryRun) settle(ctx context.Context, track string) error {
-	return r.scope.Step(ctx, "settle "+track, func(ctx context.Context) error {
-		return r.scope.Sleep(ctx, r.Traffic.Settle.Value)
-	})
-}
-
-// trafficBack makes the route what it was before the rollout, in one write.
+// trafficBack makes the route what it was before the rollout.
 func (r *canaryRun) trafficBack(ctx context.Context) error {
-	err := r.scope.Do(ctx, pipeline.Change{
-		Thing: r.routeThing(), Key: "back to stable", Urgent: true, To: routeState{Before: r.before},
-		Make: func(ctx context.Context) error { return r.router.Restore(ctx, r.before) },
-	})
-	if err != nil {
-		return err
-	}
-	none := 0.0
-	r.scope.Emit(pipeline.Event{Type: pipeline.TrafficShifted, Name: r.router.Name(), Track: Canary, Weight: &none})
-	if err := r.probe(ctx); err != nil {
+	if err := r.back(ctx); err != nil {
 		return err
 	}
 	return r.drain(ctx, Canary)
-}
-
-// drain lets the requests that are under way to a track without weight end.
-func (r *canaryRun) drain(ctx context.Context, track string) error {
-	since, err := r.scope.Mark(ctx, "drain "+track)
-	if err != nil {
-		return err
-	}
-	left := r.Traffic.Drain.Value - r.scope.Now().Sub(since)
-	if left <= 0 {
-		return nil
-	}
-	r.scope.Waiting(left, "%s drains for %s", track, source.FormatDuration(left.Round(100*time.Millisecond)))
-	return r.scope.Sleep(ctx, left)
 }
 
 func (r *canaryRun) removeCanary(ctx context.Context) error {

@@ -65,37 +65,6 @@ const (
 	probeTime = 10 * time.Second
 )
 
-// probe asks the traffic's probe URL until it answers well several times in a
-// row.
-func (r *canaryRun) probe(ctx context.Context) error {
-	if !r.Traffic.Probe.IsSet() {
-		return nil
-	}
-	url, err := r.scope.Text(r.Traffic.Probe, nil)
-	if err != nil {
-		return fmt.Errorf("traffic.probe: %w", err)
-	}
-	client := probeClient()
-	deadline := r.scope.Now().Add(probeTime)
-	for good := 0; good < probesWanted; {
-		err := probeOnce(ctx, client, url)
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err == nil:
-			good++
-			continue
-		case r.scope.Now().After(deadline):
-			return fmt.Errorf("probe through the route: %w", err)
-		}
-		good = 0
-		if err := r.scope.Sleep(ctx, probeAgain); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func probeClient() *http.Client {
 	return &http.Client{Timeout: probeTimeout, Transport: &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}}
 }
