@@ -120,7 +120,7 @@ type canaryRun struct {
 
 // Run takes the canary from nothing to all traffic.
 func (c *CanaryStage) Run(ctx context.Context, s *pipeline.Scope) error {
-	release, err := c.readRelease(ctx, s)
+	release, err := c.parts.readRelease(ctx, s, c.taking())
 	if err != nil {
 		return err
 	}
@@ -135,10 +135,12 @@ func (c *CanaryStage) Run(ctx context.Context, s *pipeline.Scope) error {
 		return err
 	case begun: // Whatever has become of the workload meanwhile.
 	case !live.Exists || deploying:
-		return c.firstDeployment(ctx, s, release)
+		return firstDeployment{
+			parts: c.parts, track: c.stable(), release: release, gate: c.Gate.Value, judged: c.pauses(), ready: c.Ready.Value,
+		}.run(ctx, s)
 	case live.ImageFor(release) == release.Image && len(release.Manifests) == 0:
 		s.Progress("%s already runs %s; nothing is changed", c.workload(), release.Image)
-		c.setOutputs(s, release, c.stable(), s.Now())
+		c.parts.setOutputs(s, release, c.stable(), s.Now())
 		return nil
 	}
 	sh, err := c.parts.shift(ctx, s, c.Traffic, c.split())
@@ -152,54 +154,27 @@ func (c *CanaryStage) Run(ctx context.Context, s *pipeline.Scope) error {
 	return nil
 }
 
-func (c *CanaryStage) workloadThing() pipeline.Thing {
-	return pipeline.Thing{Kind: workloadThing, Name: c.workload().String()}
-}
+func (c *CanaryStage) workloadThing() pipeline.Thing { return firstThing(c.stable()) }
 
 func (c *CanaryStage) trackThing() pipeline.Thing {
 	return pipeline.Thing{Kind: trackThing, Name: c.canary().String()}
 }
 
-// readRelease evaluates what shall be deployed; the image is by digest from
-// here on.
-func (c *CanaryStage) readRelease(ctx context.Context, s *pipeline.Scope) (Release, error) {
-	image, err := s.Text(c.Image, nil)
-	if err != nil {
-		return Release{}, fmt.Errorf("image: %w", err)
+// taking is the release that the stage's keys name.
+func (c *CanaryStage) taking() taking { return taking{c.Image, c.Container, c.Manifests} }
+
+func (c *CanaryStage) present() Track { return c.stable() }
+
+func (c *CanaryStage) carrier(out map[string]string) Track {
+	if out["track"] == Canary {
+		return c.canary()
 	}
-	if image, err = c.parts.Registry.Resolve(ctx, image); err != nil {
-		return Release{}, err
-	}
-	release, err := c.readManifests(s)
-	release.Image = image
-	return release, err
+	return c.stable()
 }
 
-// readManifests evaluates all of the release but its image.
-func (c *CanaryStage) readManifests(s *pipeline.Scope) (Release, error) {
-	release := Release{Container: c.Container.Value, Run: s.Info()}
-	if len(c.Manifests) == 0 {
-		return release, nil
-	}
-	paths := make([]string, len(c.Manifests))
-	for i, m := range c.Manifests {
-		var err error
-		if paths[i], err = s.Text(m, nil); err != nil {
-			return Release{}, fmt.Errorf("manifests: %w", err)
-		}
-	}
-	var err error
-	release.Manifests, err = c.parts.Manifests(paths)
-	return release, err
-}
+func (c *CanaryStage) delivered(map[string]string) Track { return c.stable() }
 
-func (c *CanaryStage) setOutputs(s *pipeline.Scope, release Release, t Track, since time.Time) {
-	s.Output("image", release.Image)
-	s.Output("track", t.Name)
-	s.Output("manifests", release.checksum())
-	s.Output("selector", c.parts.Platform.Selector(t))
-	s.Output("since", since.UTC().Format(time.RFC3339Nano))
-}
+func (c *CanaryStage) selector(t Track) string { return c.parts.selector(t) }
 
 // up walks the steps; the gate judges from the first traffic on.
 func (r *canaryRun) up(ctx context.Context) error {
@@ -221,7 +196,7 @@ func (r *canaryRun) up(ctx context.Context) error {
 		return watch.beside(ctx, func(ctx context.Context) error { return r.walk(ctx, watch) })
 	})
 	if err == nil {
-		r.setOutputs(r.scope, r.release, r.canary(), since)
+		r.parts.setOutputs(r.scope, r.release, r.canary(), since)
 	}
 	return err
 }

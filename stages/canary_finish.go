@@ -18,15 +18,9 @@ func (c *CanaryStage) Finish(ctx context.Context, s *pipeline.Scope) error {
 	if err != nil {
 		return err
 	}
-	release, err := c.readRelease(ctx, s)
+	release, err := c.parts.passedRelease(s, c.workload(), c.taking())
 	if err != nil {
 		return err
-	}
-	// What passed the gates is finished, whatever the file and the folder of
-	// another commit say now.
-	release.Image = out["image"]
-	if release.checksum() != out["manifests"] {
-		return &changedManifestsError{workload: c.workload()}
 	}
 	f := &canaryRun{CanaryStage: c, shifting: sh, release: release}
 	if _, ok := s.Was(f.routeThing()); !ok {

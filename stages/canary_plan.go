@@ -38,7 +38,7 @@ func (c *CanaryStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeli
 		}}
 	}
 	check := RolloutCheck{Kind: "canary", Split: c.split(), Workload: c.workload(), MaxReplicas: 1, Service: c.Traffic.Service.Value}
-	release, err := c.readRelease(ctx, s)
+	release, err := c.parts.readRelease(ctx, s, c.taking())
 	switch {
 	case errors.Is(err, pipeline.ErrNotYetKnown):
 	case err != nil:
@@ -198,11 +198,11 @@ func (c *CanaryStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pla
 	if err != nil {
 		return plan, err
 	}
-	release, err := c.readRelease(ctx, s)
+	release, err := c.parts.readRelease(ctx, s, c.taking())
 	switch {
 	case errors.Is(err, pipeline.ErrNotYetKnown):
 		plan.Unknown = append(plan.Unknown, "the image: "+c.Image.Raw+" is known once that stage has run; the diffs show the present one")
-		if release, err = c.readManifests(s); err != nil {
+		if release, err = c.parts.readManifests(s, c.taking()); err != nil {
 			return plan, err
 		}
 		release.Image = c.presentImage(live)

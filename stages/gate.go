@@ -37,13 +37,8 @@ func (g *GateStage) Check(p *pipeline.Pipeline, st *pipeline.Stage, report func(
 		return
 	}
 	var known []string
-	for _, earlier := range p.Stages {
-		if earlier == st {
-			break
-		}
-		if _, ok := earlier.Task.(*CanaryStage); ok {
-			known = append(known, earlier.Name)
-		}
+	for _, earlier := range rolloutsBefore(p, st) {
+		known = append(known, earlier.Name)
 	}
 	if !slices.Contains(known, g.Of.Value) {
 		report(source.Problem{
@@ -92,27 +87,27 @@ func (g *GateStage) Run(ctx context.Context, s *pipeline.Scope) error {
 // Where no stage did, a gate's own queries say what they look at.
 func releaseTarget(s *pipeline.Scope, of string) gates.Target {
 	target := gates.Target{Since: s.Now()}
-	var last *CanaryStage
+	var last rollout
+	var passed map[string]string
 	for _, st := range s.Pipeline().Stages {
 		if st == s.Stage() {
 			break
 		}
-		if _, commits := st.Task.(pipeline.Committer); commits && target.Track == Canary {
-			target = gates.Target{Track: Stable, Selector: last.parts.Platform.Selector(last.stable()), Since: s.Now()}
+		if _, commits := st.Task.(pipeline.Committer); commits && last != nil {
+			if after := last.delivered(passed); after.Name != target.Track {
+				target = gates.Target{Track: after.Name, Selector: last.selector(after), Since: s.Now()}
+			}
 		}
-		rollout, rollsOut := st.Task.(*CanaryStage)
+		task, rollsOut := st.Task.(rollout)
 		if !rollsOut || (of != "" && st.Name != of) {
 			continue
 		}
 		out := s.StageOutputs(st.Name)
 		if out == nil { // it has not run: a plan or a preflight asks
-			target.Track = Stable
-			if rollout.parts.Platform != nil {
-				target.Selector = rollout.parts.Platform.Selector(rollout.stable())
-			}
+			target.Track, target.Selector = task.present().Name, task.selector(task.present())
 			continue
 		}
-		last, target.Track, target.Selector = rollout, out["track"], out["selector"]
+		last, passed, target.Track, target.Selector = task, out, out["track"], out["selector"]
 		if since, err := time.Parse(time.RFC3339Nano, out["since"]); err == nil {
 			target.Since = since
 		}

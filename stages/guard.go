@@ -22,21 +22,19 @@ func (p *Parts) guarded(ctx context.Context, s *pipeline.Scope, tracks []Track, 
 	return work(ctx)
 }
 
-// carrying are the canaries that earlier stages have left with all the
-// traffic, until a commit finishes them.
+// carrying are the tracks that earlier stages have left with all the traffic,
+// until a commit finishes them.
 func carrying(s *pipeline.Scope) []Track {
 	var tracks []Track
 	for _, st := range s.Pipeline().Stages {
 		if st == s.Stage() {
 			break
 		}
-		switch task := st.Task.(type) {
-		case pipeline.Committer:
+		if _, ok := st.Task.(pipeline.Committer); ok {
 			tracks = nil
-		case *CanaryStage:
-			if s.StageOutputs(st.Name)["track"] == Canary {
-				tracks = append(tracks, task.canary())
-			}
+		}
+		if task, ok := st.Task.(rollout); ok && s.StageOutputs(st.Name) != nil {
+			tracks = append(tracks, task.carrier(s.StageOutputs(st.Name)))
 		}
 	}
 	return tracks

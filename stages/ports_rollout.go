@@ -71,3 +71,31 @@ type Sizer interface {
 	// before SetWeight, which itself sees to the old one's.
 	Pods(weight float64, size int) (old, new int)
 }
+
+// Resizer can be implemented by a [Platform] that can change the number of a
+// track's pods without touching what they run.
+type Resizer interface {
+	// Size reads how many pods the track is wanted to have now, 0 where it is
+	// not there.
+	Size(ctx context.Context, t Track) (int, error)
+	// Resize sets it; it does not wait.
+	Resize(ctx context.Context, t Track, replicas int) error
+}
+
+// Revisioner can be implemented by a [Platform] that can tell the pods of a
+// track's present release from those of a former one while both run, as in a
+// rolling update.
+type Revisioner interface {
+	// SelectorNow returns PromQL label matchers, comma-separated and without
+	// braces, of the pods that the track's present template makes, and of no
+	// others. It waits, within ctx, until the platform knows them.
+	SelectorNow(ctx context.Context, t Track) (string, error)
+}
+
+// Tidier can be implemented by a [Platform] that leaves things of former
+// releases behind, such as versions of ConfigMaps and Secrets.
+type Tidier interface {
+	// Tidy removes what former releases of the track have left and nothing
+	// refers to any more. It is called when nothing will be put back.
+	Tidy(ctx context.Context, t Track) error
+}
