@@ -89,7 +89,7 @@ func (p *Platform) promote(ctx context.Context, live *unstructured.Unstructured,
 	if canary != nil && ours(canary) {
 		basis = canary.GetAnnotations()[basisAnnotation]
 	}
-	if err := p.applyOthers(ctx, objs.others, live.GetNamespace()); err != nil {
+	if err := p.applyOthers(ctx, objs.others, live.GetNamespace(), pr.release.Run); err != nil {
 		return err
 	}
 	if canary != nil && ours(canary) {
@@ -170,31 +170,6 @@ func routed(kind string) bool {
 		return true
 	}
 	return false
-}
-
-// applyOthers makes the other objects of a release what the manifests say, and
-// leaves fields that they do not name to whoever sets them.
-func (p *Platform) applyOthers(ctx context.Context, us []*unstructured.Unstructured, ns string) error {
-	for _, u := range us {
-		k, err := p.c.mapping(ctx, u.GroupVersionKind())
-		if err != nil {
-			return err
-		}
-		u = place(u, k, ns)
-		if routed(u.GetKind()) {
-			_, err := p.c.Get(ctx, k.gvr, u.GetNamespace(), u.GetName())
-			if err == nil {
-				continue
-			}
-			if !IsNotFound(err) {
-				return err
-			}
-		}
-		if _, err := p.c.Apply(ctx, k.gvr, u, Write{}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // adopt takes from the canary the objects that were made for it, since stable
