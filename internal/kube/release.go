@@ -48,7 +48,8 @@ func readManifests(r stages.Release, namespace, name string) (objects, error) {
 	if len(r.Manifests) > 0 && out.workload == nil {
 		return objects{}, fmt.Errorf("read manifests: they hold no Deployment named %s", name)
 	}
-	return out, nil
+	// Whoever works on a release sees ConfigMaps and Secrets by the same names.
+	return out, out.version(namespace)
 }
 
 // errNothingLive reports a workload that is not there and has no manifests.
