@@ -28,9 +28,11 @@ type Restorer interface {
 type Autoscaler struct {
 	// Kind is HorizontalPodAutoscaler or ScaledObject, "" where nothing scales
 	// the workload.
-	Kind      string `json:"kind,omitempty"`
-	Namespace string `json:"namespace,omitempty"`
-	Name      string `json:"name,omitempty"`
+	Kind string `json:"kind,omitempty"`
+	// Workload is what it scales.
+	Workload  Workload `json:"workload"`
+	Namespace string   `json:"namespace,omitempty"`
+	Name      string   `json:"name,omitempty"`
 	// Min and Max bound the number of pods.
 	Min int `json:"min"`
 	Max int `json:"max"`
@@ -98,4 +100,15 @@ type Tidier interface {
 	// Tidy removes what former releases of the track have left and nothing
 	// refers to any more. It is called when nothing will be put back.
 	Tidy(ctx context.Context, t Track) error
+}
+
+// Settler can be implemented by a [Router] of blue/green that leaves something
+// of its own, or of the old colour, in the route. Blue/green calls it at finish.
+type Settler interface {
+	// Settle leaves all traffic on the new track as if it had always been
+	// there: no backend of the old track, no rules for matches, no objects of
+	// the router's own. It refuses, with a [*DriftError], when the new track
+	// does not have all traffic, and may be called again; [Router.Weight] of
+	// the same split is 100 afterwards, and [Router.Restore] still works.
+	Settle(ctx context.Context) error
 }
