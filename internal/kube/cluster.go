@@ -50,6 +50,7 @@ type Cluster struct {
 	raw       rest.Interface
 	namespace string
 	host      string
+	exec      ExecFunc
 }
 
 // New returns access to the cluster that cfg names. It makes no request, so
@@ -91,7 +92,7 @@ func New(cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, &configError{fmt.Errorf("read kubeconfig: %w", err)}
 	}
-	return &Cluster{dyn: dyn, raw: raw, namespace: ns, host: rc.Host}, nil
+	return &Cluster{dyn: dyn, raw: raw, namespace: ns, host: rc.Host, exec: remote(rc)}, nil
 }
 
 // NewFrom returns access through clients that exist already. raw may be nil;
