@@ -25,6 +25,8 @@ const (
 	// basisAnnotation, on a canary, is the version of stable that it stands
 	// beside; it tells at the promotion that somebody else has deployed.
 	basisAnnotation = "headgate.dev/basis"
+	// scaledAnnotation, on a canary, names the autoscaler that was made for it.
+	scaledAnnotation = "headgate.dev/autoscaler"
 )
 
 // CanaryName returns the name of the Deployment and of the Service of a

@@ -53,6 +53,8 @@ var (
 	_ stages.Planner   = (*Platform)(nil)
 	_ stages.Permitter = (*Platform)(nil)
 	_ stages.Guard     = (*Platform)(nil)
+	_ stages.Restorer  = (*Platform)(nil)
+	_ stages.Resizer   = (*Platform)(nil)
 )
 
 // Platform returns the workloads of the cluster.
@@ -63,7 +65,7 @@ func (c *Cluster) ns(w stages.Workload) string { return cmp.Or(w.Namespace, c.na
 
 // trackName returns the name of a track's Deployment.
 func trackName(t stages.Track) string {
-	if t.Name == stages.Stable {
+	if t.Name != stages.Canary {
 		return t.Workload.Name
 	}
 	return CanaryName(t.Workload.Name)

@@ -31,17 +31,32 @@ var errReadyTimeout = errors.New("the time to get ready is over")
 // AwaitReady waits until a track is ready; see [stages.Platform]. It watches,
 // so that it knows within milliseconds of the cluster's knowing.
 func (p *Platform) AwaitReady(ctx context.Context, t stages.Track, replicas int, report func(line string)) error {
+	return p.await(ctx, awaited{track: t, replicas: replicas, report: report})
+}
+
+// awaited is what a wait is for.
+type awaited struct {
+	track    stages.Track
+	replicas int
+	report   func(line string)
+	// restored says that the track was put back. What the Deployment controller
+	// says of the rollout before then is no verdict about it: it keeps saying
+	// that the deadline was exceeded until the first pod has moved.
+	restored bool
+}
+
+func (p *Platform) await(ctx context.Context, a awaited) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, p.set.ReadyTimeout, errReadyTimeout)
 		defer cancel()
 	}
-	w, err := p.waiter(ctx, t, replicas)
+	w, err := p.waiter(ctx, a.track, a.replicas)
 	if err != nil {
-		return wrap("wait for "+t.String(), err)
+		return wrap("wait for "+a.track.String(), err)
 	}
 	defer w.mirrors.Close()
-	w.report = report
+	w.report, w.restored = a.report, a.restored
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
 	for {
@@ -68,6 +83,7 @@ type waiter struct {
 	replicas int
 	mirrors  *Mirrors
 	report   func(string)
+	restored bool
 
 	deployment, sets, pods, slices *Mirror
 	services                       []string
@@ -160,27 +176,31 @@ func (w *waiter) look(ctx context.Context) (done bool, err error) {
 	if limit := w.patience(o); time.Since(w.moved) > limit {
 		return false, w.giveUp(fmt.Sprintf("nothing has changed for %s", limit.Round(time.Second)))
 	}
-	if late(o.deployment) {
+	if !w.restored && late(o.deployment) {
 		return false, w.giveUp("its progressDeadlineSeconds are over")
 	}
 	return false, nil
 }
 
-// wanted is how many pods the track shall have. Stable's number is an
-// autoscaler's to raise; that of a canary is nobody's but ours.
+// wanted is how many pods the track shall have. The number of a Deployment of
+// the user's own is an autoscaler's to raise; that of a canary is nobody's but
+// ours, unless it has an autoscaler of its own.
 func (w *waiter) wanted(o *observed) (int, error) {
 	if o.deployment == nil {
 		return max(w.replicas, 1), nil
 	}
 	n := wantedReplicas(o.deployment)
-	stable := w.track.Name == stages.Stable
-	if n == w.replicas || stable && n > w.replicas {
+	if n == w.replicas || n > w.replicas && w.mayGrow(o.deployment) {
 		return n, nil
 	}
 	return 0, &stages.DriftError{
 		Thing: "the size of deployment " + o.deployment.Namespace + "/" + o.deployment.Name,
 		Found: fmt.Sprint(n), Want: fmt.Sprint(w.replicas),
 	}
+}
+
+func (w *waiter) mayGrow(d *appsv1.Deployment) bool {
+	return w.track.Name != stages.Canary || d.Annotations[scaledAnnotation] != ""
 }
 
 // observe decodes the mirrors; nil while they are not complete.

@@ -17,22 +17,43 @@ type objects struct {
 	workload *unstructured.Unstructured
 	// others are all else, in the order of the files.
 	others []*unstructured.Unstructured
+	// service is that of a colour's own where it must be made, else nil.
+	service *unstructured.Unstructured
+	// notes say of a colour that is made from its peer what is different.
+	notes []string
 }
 
-// readManifests decodes a release's manifests. Objects without a namespace get
-// the workload's.
-func readManifests(r stages.Release, namespace, name string) (objects, error) {
-	var out objects
+// decodeManifests decodes a release's manifests.
+func decodeManifests(r stages.Release) ([]*unstructured.Unstructured, error) {
+	out := make([]*unstructured.Unstructured, 0, len(r.Manifests))
 	for i, m := range r.Manifests {
 		var obj map[string]any
 		if err := json.Unmarshal(m, &obj); err != nil {
-			return objects{}, fmt.Errorf("read manifest %d: %w", i+1, err)
+			return nil, fmt.Errorf("read manifest %d: %w", i+1, err)
 		}
 		u := &unstructured.Unstructured{Object: obj}
 		if u.GetKind() == "" || u.GetAPIVersion() == "" || u.GetName() == "" {
-			return objects{}, fmt.Errorf("read manifest %d: it has no apiVersion, kind or metadata.name", i+1)
+			return nil, fmt.Errorf("read manifest %d: it has no apiVersion, kind or metadata.name", i+1)
 		}
-		if u.GetKind() != "Deployment" || u.GetName() != name || !strings.HasPrefix(u.GetAPIVersion(), "apps/") {
+		out = append(out, u)
+	}
+	return out, nil
+}
+
+func isDeployment(u *unstructured.Unstructured) bool {
+	return u.GetKind() == "Deployment" && strings.HasPrefix(u.GetAPIVersion(), "apps/")
+}
+
+// readManifests sorts a release's manifests. The workload without a namespace
+// gets the one given.
+func readManifests(r stages.Release, namespace, name string) (objects, error) {
+	var out objects
+	all, err := decodeManifests(r)
+	if err != nil {
+		return objects{}, err
+	}
+	for _, u := range all {
+		if !isDeployment(u) || u.GetName() != name {
 			out.others = append(out.others, u)
 			continue
 		}
@@ -45,7 +66,7 @@ func readManifests(r stages.Release, namespace, name string) (objects, error) {
 		u.SetNamespace(namespace)
 		out.workload = u
 	}
-	if len(r.Manifests) > 0 && out.workload == nil {
+	if len(all) > 0 && out.workload == nil {
 		return objects{}, fmt.Errorf("read manifests: they hold no Deployment named %s", name)
 	}
 	// Whoever works on a release sees ConfigMaps and Secrets by the same names.

@@ -36,7 +36,7 @@ func (p *Platform) RemoveTrack(ctx context.Context, t stages.Track, hurry bool) 
 	if err != nil && !IsNotFound(err) {
 		return wrap("remove "+t.String(), err)
 	}
-	if t.Name == stages.Stable {
+	if t.Name != stages.Canary {
 		return wrap("remove "+t.String(), p.removeFirst(ctx, u, hurry))
 	}
 	if u != nil && !ours(u) {
@@ -63,7 +63,8 @@ func (p *Platform) RemoveTrack(ctx context.Context, t stages.Track, hurry bool) 
 	return wrap("remove "+t.String(), p.c.Delete(ctx, services(), svc, false))
 }
 
-// removeFirst removes a workload that a first deployment made, with all that
+// removeFirst removes a workload that a first deployment, or the first release
+// to a colour, made, with all that
 // was made for it, and touches no other.
 func (p *Platform) removeFirst(ctx context.Context, u *unstructured.Unstructured, hurry bool) error {
 	if u == nil {

@@ -97,12 +97,25 @@ func (p *Platform) promote(ctx context.Context, live *unstructured.Unstructured,
 			return err
 		}
 	}
+	return p.take(ctx, live, objs, taking{promotion: pr, basis: basis})
+}
+
+// taking is how a live Deployment takes a release.
+type taking struct {
+	promotion
+	// basis is the version that it must still have, or be the release; "" where
+	// any will do.
+	basis string
+}
+
+// take writes a release into a live Deployment.
+func (p *Platform) take(ctx context.Context, live *unstructured.Unstructured, objs objects, how taking) error {
 	for try := 1; ; try++ {
-		next, err := pr.on(live, objs)
+		next, err := how.on(live, objs)
 		if err != nil {
 			return err
 		}
-		if basis != "" && version(live) != basis {
+		if how.basis != "" && version(live) != how.basis {
 			if err := p.checkDrift(ctx, live, next); err != nil {
 				return err
 			}

@@ -30,6 +30,9 @@ func (p *Platform) SetTrack(ctx context.Context, t stages.Track, r stages.Releas
 	if t.Name == stages.Stable {
 		return p.setStable(ctx, t, r, replicas)
 	}
+	if t.Colour() {
+		return wrap("set "+t.String(), p.setColour(ctx, t, r, replicas))
+	}
 	if replicas < 0 {
 		return fmt.Errorf("set %s: %d replicas make no sense", t, replicas)
 	}

@@ -1,0 +1,174 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/headgate-dev/headgate/stages"
+)
+
+// setColour makes a colour's own Deployment take the release, made anew where
+// it is missing, with a Service of its own.
+func (p *Platform) setColour(ctx context.Context, t stages.Track, r stages.Release, replicas int) error {
+	ns := p.c.ns(t.Workload)
+	live, err := p.c.Get(ctx, deployments(), ns, t.Workload.Name)
+	if err != nil && !IsNotFound(err) {
+		return err
+	}
+	if live != nil && replicas >= 0 && onlySize(live, r) {
+		return p.resize(ctx, live, replicas)
+	}
+	objs, err := p.colourObjects(ctx, t, r, live)
+	if err != nil {
+		return err
+	}
+	if live == nil || firstOf(live, r) {
+		if objs.service != nil {
+			objs.others = append(slices.Clone(objs.others), objs.service)
+		}
+		return p.first(ctx, objs, t, r, replicas)
+	}
+	if err := p.applyOthers(ctx, objs.others, ns, r.Run); err != nil {
+		return err
+	}
+	if objs.service != nil { // First, so that a pod is in its endpoints at once.
+		sign(objs.service, r.Run)
+		if _, err := p.write(ctx, objs.service, Write{}); err != nil {
+			return err
+		}
+	}
+	return p.take(ctx, live, objs, taking{promotion: promotion{r, replicas}})
+}
+
+// onlySize reports whether a release leaves what the Deployment runs as it is:
+// it says nothing, or this run made the Deployment with it, from another one
+// that may have changed since.
+func onlySize(live *unstructured.Unstructured, r stages.Release) bool {
+	if r.Image == "" && len(r.Manifests) == 0 {
+		return true
+	}
+	return firstOf(live, r) && live.GetDeletionTimestamp() == nil && hasImage(live, r) && readInventory(live).complete()
+}
+
+// objectsFor returns what a release holds for a track that is the user's own.
+func (p *Platform) objectsFor(ctx context.Context, t stages.Track, r stages.Release, live *unstructured.Unstructured) (objects, error) {
+	if t.Colour() {
+		return p.colourObjects(ctx, t, r, live)
+	}
+	return readManifests(r, p.c.ns(t.Workload), t.Workload.Name)
+}
+
+// colourObjects works out what a release holds for a colour: its manifest, or
+// one made from its peer's or from its live peer where it is missing, and the
+// Service that it needs for itself.
+func (p *Platform) colourObjects(ctx context.Context, t stages.Track, r stages.Release, live *unstructured.Unstructured) (objects, error) {
+	b, err := p.colourWorld(ctx, t)
+	if err != nil {
+		return objects{}, err
+	}
+	objs, peer, err := colourManifests(r, t, b.ns, b.peerNS)
+	if err != nil {
+		return objects{}, err
+	}
+	if objs.workload == nil && (live == nil || peer != nil) {
+		if err = b.fromPeer(&objs, peer, live); err != nil {
+			return objects{}, err
+		}
+		if err := p.exchangeReferences(ctx, &objs, t); err != nil {
+			return objects{}, err
+		}
+	}
+	after, err := released(live, objs, stages.Release{})
+	if err != nil {
+		return objects{}, err
+	}
+	objs.others = b.ofColour(objs.others, after)
+	if objs.service, err = b.ownService(after, objs.others); err != nil {
+		return objects{}, err
+	}
+	return objs, objs.version(b.ns)
+}
+
+// colourManifests sorts a release's manifests for one colour. peer is the
+// manifest of the other one's Deployment, nil where there is none.
+func colourManifests(r stages.Release, t stages.Track, ns, peerNS string) (objs objects, peer *unstructured.Unstructured, err error) {
+	all, err := decodeManifests(r)
+	if err != nil {
+		return objects{}, nil, err
+	}
+	for _, u := range all {
+		at := u.GetNamespace()
+		switch {
+		case !isDeployment(u):
+			objs.others = append(objs.others, u)
+		case u.GetName() == t.Workload.Name && (at == "" || at == ns):
+			if objs.workload != nil {
+				return objects{}, nil, fmt.Errorf("read manifests: they hold two Deployments named %s", u.GetName())
+			}
+			u.SetNamespace(ns)
+			objs.workload = u
+		case u.GetName() == t.Peer.Name && (at == "" || at == peerNS):
+			peer = u
+		case u.GetName() == t.Workload.Name && at != ns:
+			return objects{}, nil, fmt.Errorf("read manifests: Deployment %s is for namespace %s, and the pipeline deploys to %s", u.GetName(), at, ns)
+		default:
+			objs.others = append(objs.others, u)
+		}
+	}
+	if len(all) > 0 && objs.workload == nil && peer == nil {
+		return objects{}, nil, fmt.Errorf("read manifests: they hold no Deployment named %s, nor one named %s", t.Workload.Name, t.Peer.Name)
+	}
+	return objs, peer, nil
+}
+
+// exchangeReferences makes the pods of a colour that is made from its peer's
+// refer to its own ConfigMaps and Secrets, where there are such: those whose
+// names differ in the colour alone.
+func (p *Platform) exchangeReferences(ctx context.Context, objs *objects, t stages.Track) error {
+	own := map[named]string{}
+	for ref := range refsOf(podOf(objs.workload)) {
+		name, ok := coloursOf(t).exchange(ref.Name)
+		if !ok {
+			continue
+		}
+		there, err := p.there(ctx, *objs, named{ref.Kind, name})
+		if err != nil {
+			return err
+		}
+		if there {
+			own[ref] = name
+			objs.notes = append(objs.notes, fmt.Sprintf("its pods refer to %s %s instead of %s", ref.Kind, name, ref.Name))
+		}
+	}
+	slices.Sort(objs.notes)
+	eachRef(podOf(objs.workload), func(kind string, holder map[string]any, key string) {
+		if name, ok := own[named{kind, text(holder[key])}]; ok {
+			holder[key] = name
+		}
+	})
+	return nil
+}
+
+// there reports whether the colour's namespace has an object, or will have it
+// from the release's manifests.
+func (p *Platform) there(ctx context.Context, objs objects, n named) (bool, error) {
+	ns := objs.workload.GetNamespace()
+	for _, u := range objs.others {
+		if u.GetKind() == n.Kind && u.GetName() == n.Name && (u.GetNamespace() == "" || u.GetNamespace() == ns) {
+			return true, nil
+		}
+	}
+	k, err := p.c.mapping(ctx, schema.GroupVersionKind{Version: "v1", Kind: n.Kind})
+	if err != nil {
+		return false, err
+	}
+	_, err = p.c.Get(ctx, k.gvr, ns, n.Name)
+	if IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
