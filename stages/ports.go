@@ -130,8 +130,8 @@ type NotReadyError struct {
 	Cause, Action string
 }
 
-// Error returns the cause.
-func (e *NotReadyError) Error() string { return e.Track.String() + " is not ready: " + e.Cause }
+// Error returns code and cause.
+func (e *NotReadyError) Error() string { return e.Track.String() + " is not ready (" + e.Code + "): " + e.Cause }
 
 // Unwrap makes errors.Is(err, ErrNotReady) true.
 func (e *NotReadyError) Unwrap() error { return ErrNotReady }

@@ -41,7 +41,7 @@ func (p *Platform) Diagnose(ctx context.Context, t stages.Track) (string, error)
 	fmt.Fprintf(&b, "deployment %s: %d wanted, %d updated, %d ready, %d available\n", name, wantedReplicas(o.deployment),
 		st.UpdatedReplicas, st.ReadyReplicas, st.AvailableReplicas)
 	for _, q := range o.diagnose(p.set.Restarts) {
-		fmt.Fprintf(&b, "%s: %s\n", q.Code, q.Cause)
+		fmt.Fprintf(&b, "%s: %s\n  what to do: %s\n", q.Code, q.Cause, q.Action)
 	}
 	fresh, _ := o.newPods()
 	slices.SortStableFunc(fresh, func(a, c corev1.Pod) int {
@@ -116,15 +116,24 @@ func (p *Platform) tell(ctx context.Context, b *strings.Builder, o observed, pod
 		if cs.Ready || cs.State.Terminated != nil && cs.State.Terminated.ExitCode == 0 {
 			continue
 		}
-		previous := cs.State.Waiting != nil && cs.LastTerminationState.Terminated != nil
-		lines, err := p.c.logs(ctx, logOf{pod.Namespace, pod.Name, cs.Name, previous})
-		if err != nil || len(lines) == 0 {
-			continue // A container that never ran has no log.
+		if cs.LastTerminationState.Terminated != nil {
+			p.tellLog(ctx, b, "last log lines of "+cs.Name+" before it ended", logOf{pod.Namespace, pod.Name, cs.Name, true})
 		}
-		fmt.Fprintf(b, "  last log lines of %s:\n", cs.Name)
-		for _, l := range lines {
-			fmt.Fprintf(b, "    %s\n", l)
+		if cs.State.Running != nil || cs.LastTerminationState.Terminated == nil {
+			p.tellLog(ctx, b, "last log lines of "+cs.Name, logOf{pod.Namespace, pod.Name, cs.Name, false})
 		}
+	}
+}
+
+// tellLog writes the end of a log; a container that never ran has none.
+func (p *Platform) tellLog(ctx context.Context, b *strings.Builder, title string, l logOf) {
+	lines, err := p.c.logs(ctx, l)
+	if err != nil || len(lines) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "  %s:\n", title)
+	for _, line := range lines {
+		fmt.Fprintf(b, "    %s\n", line)
 	}
 }
 
@@ -197,9 +206,18 @@ func (c *Cluster) logs(ctx context.Context, l logOf) ([]string, error) {
 	return lines[max(0, len(lines)-logLines):], nil
 }
 
-// lastWords returns the last line that a container in trouble has logged.
+// lastWords returns the last line that a container in trouble has logged, ""
+// where there is none. What ended last is asked first: what runs now has
+// perhaps not come to the same point yet.
 func (p *Platform) lastWords(ctx context.Context, ns string, q Problem) string {
-	for _, previous := range []bool{false, true} {
+	if !q.speaks() {
+		return ""
+	}
+	order := []bool{true, false}
+	if q.Code == NotPassing || q.Code == InitRunning {
+		order = []bool{false, true}
+	}
+	for _, previous := range order {
 		lines, err := p.c.logs(ctx, logOf{ns, q.Pod, q.Container, previous})
 		if err != nil {
 			continue

@@ -7,37 +7,33 @@ import (
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-)
-
-// The codes of [Problem], and of stages.NotReadyError from this platform.
-const (
-	ImagePull     = "ImagePull"     // the image cannot be fetched
-	CrashLoop     = "CrashLoop"     // a container ends again and again
-	InitFailed    = "InitFailed"    // so does an init container
-	OutOfMemory   = "OutOfMemory"   // a container is ended for its memory
-	ConfigError   = "ConfigError"   // a ConfigMap or Secret, or a key in it, is missing
-	StartError    = "StartError"    // a container cannot be started
-	Unschedulable = "Unschedulable" // no node has room
-	Quota         = "Quota"         // a quota refuses the pods
-	Refused       = "Refused"       // an admission webhook or policy refuses the pods
-	VolumeError   = "VolumeError"   // a volume cannot be mounted
-	NotPassing    = "NotPassing"    // the containers run, the probes do not pass
-	NoRoute       = "NoRoute"       // the pods are ready, the Service does not have them
-	Timeout       = "Timeout"       // none of these, and no time left
-	Lost          = "Lost"          // its pods were ready, and are not any more
 )
 
 // Problem is a reason why a track is not ready.
 type Problem struct {
-	// Code is one of the constants, Cause one sentence for people, Action what
-	// to do about it.
+	// Code is one of [Codes], Cause one sentence for people, Action what to do
+	// about it, with a command where there is one that helps even after the
+	// rollback.
 	Code, Cause, Action string
 	// Grace is how long it may last before it is fatal, since it may pass by
 	// itself; 0 is fatal at once. See [Patient].
 	Grace time.Duration
+	// Quiet is how long it is what is to be expected, and not worth a word.
+	Quiet time.Duration
 	// Pod and Container say where, if it is about one.
 	Pod, Container string
+}
+
+// key tells whether a problem is still the same one a moment later.
+func (p Problem) key() string { return p.Code + "/" + p.Pod + "/" + p.Container }
+
+// speaks reports whether the log of the problem's container may say more.
+func (p Problem) speaks() bool {
+	return p.Container != "" && slices.Contains([]string{
+		CrashLoop, InitFailed, InitRunning, OutOfMemory, StartupProbe, LivenessProbe, NotPassing,
+	}, p.Code)
 }
 
 // Patient as a [Problem.Grace] leaves it to the timeouts.
@@ -47,8 +43,11 @@ const Patient = time.Duration(1<<62 - 1)
 const (
 	pullGrace     = 60 * time.Second // rate limits, a registry that restarts
 	refusedGrace  = 20 * time.Second // a quota is full until old pods are gone
+	webhookGrace  = 60 * time.Second // a webhook's own pods restart
 	scheduleGrace = 45 * time.Second // room appears when others go
 	mountGrace    = 60 * time.Second // volumes move from node to node
+	missingGrace  = 20 * time.Second // a Secret that a controller is about to make
+	sandboxGrace  = 90 * time.Second // a network plugin restarts
 	nodeGrace     = 30 * time.Second // the node fails to start a container
 )
 
@@ -67,154 +66,104 @@ func (o observed) diagnose(restarts int) []Problem {
 	for _, p := range fresh {
 		out = append(out, o.podProblems(p, restarts)...)
 	}
-	slices.SortStableFunc(out, func(a, b Problem) int { return cmp.Compare(a.Grace, b.Grace) })
+	if p, ok := o.endedByNodes(restarts); ok {
+		out = append(out, p)
+	}
+	if len(out) == 0 {
+		out = o.unrouted(fresh)
+	}
+	slices.SortStableFunc(out, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Grace, b.Grace), cmp.Compare(a.Quiet, b.Quiet))
+	})
 	return out
-}
-
-// refused reads from ReplicaSet and Deployment that pods cannot be made.
-func (o observed) refused() (Problem, bool) {
-	message := ""
-	if set := o.newSet(); set != nil {
-		for _, c := range set.Status.Conditions {
-			if c.Type == "ReplicaFailure" && c.Status == corev1.ConditionTrue {
-				message = c.Message
-			}
-		}
-	}
-	if message == "" {
-		return Problem{}, false
-	}
-	p := Problem{
-		Code: Refused, Grace: refusedGrace, Cause: "pods cannot be made: " + sentence(message),
-		Action: "mend what the message names; kubectl describe replicaset shows it too",
-	}
-	if strings.Contains(message, "exceeded quota") {
-		p.Code, p.Action = Quota, "raise the ResourceQuota, or lower the requests or the size of the canary"
-	}
-	return p, true
 }
 
 // podProblems finds what is wrong with one pod.
 func (o observed) podProblems(p corev1.Pod, restarts int) []Problem {
-	if conditionTrue(p, corev1.PodReady) {
+	if conditionTrue(p, corev1.PodReady) && o.steady(p) {
 		return nil
 	}
 	if q, ok := o.unscheduled(p); ok {
 		return []Problem{q}
 	}
-	if p.Status.Phase == corev1.PodFailed {
-		// Evicted, preempted, or its node shut down: another one is made.
-		return []Problem{{
-			Code: NotPassing, Pod: p.Name, Grace: Patient, Action: "look at the node's condition",
-			Cause: fmt.Sprintf("pod %s was ended by its node: %s", p.Name, sentence(cmp.Or(p.Status.Message, p.Status.Reason))),
-		}}
+	if q, ok := o.nodeGone(p); ok {
+		return []Problem{q}
 	}
 	var out []Problem
-	for i, cs := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
-		if q, ok := containerProblem(cs, whose{pod: p.Name, init: i < len(p.Status.InitContainerStatuses)}, restarts); ok {
-			q.Pod, q.Container = p.Name, cs.Name
+	for _, c := range containersOf(p) {
+		if q, ok := o.containerProblem(c, restarts); ok {
+			q.Pod, q.Container = p.Name, c.status.Name
 			out = append(out, q)
 		}
 	}
 	if len(out) > 0 {
 		return out
 	}
-	if q, ok := o.mount(p); ok {
-		return []Problem{q}
+	for _, find := range []func(corev1.Pod) (Problem, bool){o.mount, o.sandbox, o.pulling, o.initRunning} {
+		if q, ok := find(p); ok {
+			return []Problem{q}
+		}
 	}
-	return o.probes(p)
+	if out = o.probes(p); len(out) > 0 {
+		return out
+	}
+	return o.gates(p)
 }
 
-// unscheduled reports a pod that no node takes.
-func (o observed) unscheduled(p corev1.Pod) (Problem, bool) {
-	for _, c := range p.Status.Conditions {
-		if c.Type != corev1.PodScheduled || c.Status != corev1.ConditionFalse {
-			continue
-		}
-		q := Problem{
-			Code: Unschedulable, Pod: p.Name, Grace: scheduleGrace,
-			Cause:  fmt.Sprintf("no node takes pod %s: %s", p.Name, sentence(c.Message)),
-			Action: "add room to the cluster, or lower the pods' requests or the size of the canary",
-		}
-		if c.Reason == corev1.PodReasonSchedulingGated {
-			q.Action = "remove the pod's scheduling gates"
-		}
-		if _, ok := o.event(p, "TriggeredScaleUp"); ok {
-			q.Grace = Patient // A node is on its way.
-		}
-		return q, true
-	}
-	return Problem{}, false
+// container is one of a pod's, as specified and as it is.
+type container struct {
+	pod    corev1.Pod
+	spec   corev1.Container
+	status corev1.ContainerStatus
+	// init is true of one that must end before the others begin, sidecar of
+	// one that begins before them and goes on.
+	init, sidecar bool
 }
 
-// mount reports a volume that a pod waits for; only events tell.
-func (o observed) mount(p corev1.Pod) (Problem, bool) {
-	for _, reason := range []string{"FailedMount", "FailedAttachVolume"} {
-		e, ok := o.event(p, reason)
-		if !ok || milestone(p) > 3 {
-			continue
-		}
-		return Problem{
-			Code: VolumeError, Pod: p.Name, Grace: mountGrace,
-			Cause:  fmt.Sprintf("pod %s waits for a volume: %s", p.Name, sentence(e.Message)),
-			Action: "make the Secret, ConfigMap or volume that the message names",
-		}, true
-	}
-	return Problem{}, false
-}
-
-// probes reports containers that run and are not ready.
-func (o observed) probes(p corev1.Pod) []Problem {
-	var out []Problem
-	for _, cs := range p.Status.ContainerStatuses {
-		if cs.Ready || cs.State.Running == nil {
-			continue
-		}
-		kind, probe := "readiness", (*corev1.Probe)(nil)
-		for _, c := range p.Spec.Containers {
-			if c.Name != cs.Name {
-				continue
+// containersOf returns the containers of a pod that have a status, those that
+// begin first before the others.
+func containersOf(p corev1.Pod) []container {
+	var out []container
+	add := func(statuses []corev1.ContainerStatus, specs []corev1.Container, init bool) {
+		for _, cs := range statuses {
+			c := container{pod: p, status: cs, init: init}
+			if i := slices.IndexFunc(specs, func(s corev1.Container) bool { return s.Name == cs.Name }); i >= 0 {
+				c.spec = specs[i]
 			}
-			probe = c.ReadinessProbe
-			if c.StartupProbe != nil && (cs.Started == nil || !*cs.Started) {
-				kind, probe = "startup", c.StartupProbe
+			if always := corev1.ContainerRestartPolicyAlways; init && c.spec.RestartPolicy != nil && *c.spec.RestartPolicy == always {
+				c.init, c.sidecar = false, true
 			}
+			out = append(out, c)
 		}
-		cause := fmt.Sprintf("container %s of pod %s runs, and its %s probe%s does not pass", cs.Name, p.Name, kind, probeTarget(probe))
-		if e, ok := o.event(p, "Unhealthy"); ok {
-			cause += ": " + sentence(e.Message)
-		}
-		out = append(out, Problem{
-			Code: NotPassing, Cause: cause, Grace: Patient, Pod: p.Name, Container: cs.Name,
-			Action: "read the container's log, and check path and port of the probe",
-		})
 	}
+	add(p.Status.InitContainerStatuses, p.Spec.InitContainers, true)
+	add(p.Status.ContainerStatuses, p.Spec.Containers, false)
 	return out
 }
 
-// probeTarget says what a probe asks, such as " (GET :8000/ready)".
-func probeTarget(p *corev1.Probe) string {
+// name says which container it is, for people.
+func (c container) name() string {
+	kind := "container"
 	switch {
-	case p == nil:
-		return ""
-	case p.HTTPGet != nil:
-		return fmt.Sprintf(" (GET :%s%s)", p.HTTPGet.Port.String(), p.HTTPGet.Path)
-	case p.TCPSocket != nil:
-		return fmt.Sprintf(" (TCP :%s)", p.TCPSocket.Port.String())
-	case p.GRPC != nil:
-		return fmt.Sprintf(" (gRPC :%d)", p.GRPC.Port)
-	case p.Exec != nil:
-		return fmt.Sprintf(" (%s)", shorten(strings.Join(p.Exec.Command, " "), 80))
+	case c.init:
+		kind = "init container"
+	case c.sidecar:
+		kind = "sidecar"
 	}
-	return ""
+	return fmt.Sprintf("%s %s of pod %s", kind, c.status.Name, c.pod.Name)
 }
 
-// event returns the last event about a pod with a reason.
-func (o observed) event(p corev1.Pod, reason string) (corev1.Event, bool) {
+// image is the container's as the specification has it; the status of one that
+// runs may only say what the node calls it.
+func (c container) image() string { return cmp.Or(c.spec.Image, c.status.Image) }
+
+// event returns the last event about a pod with a reason whose message begins
+// with prefix.
+func (o observed) event(p corev1.Pod, reason, prefix string) (corev1.Event, bool) {
 	var last corev1.Event
 	found := false
 	for _, e := range o.events {
-		if e.InvolvedObject.UID == p.UID && e.Reason == reason && (!found || !when(e).Before(when(last))) {
+		if e.InvolvedObject.UID == p.UID && e.Reason == reason && strings.HasPrefix(e.Message, prefix) && (!found || !when(e).Before(when(last))) {
 			last, found = e, true
 		}
 	}
@@ -230,6 +179,25 @@ func when(e corev1.Event) time.Time {
 		return e.LastTimestamp.Time
 	}
 	return e.EventTime.Time
+}
+
+// eventsCommand is the command that shows the events of a pod, which outlive
+// it by an hour.
+func eventsCommand(p corev1.Pod) string {
+	return fmt.Sprintf("kubectl -n %s get events --field-selector involvedObject.name=%s", p.Namespace, p.Name)
+}
+
+// namespaceOf is where the track is.
+func (o observed) namespace() string { return o.deployment.Namespace }
+
+// condition returns a condition of a Deployment.
+func condition(d *appsv1.Deployment, t appsv1.DeploymentConditionType) appsv1.DeploymentCondition {
+	for _, c := range d.Status.Conditions {
+		if c.Type == t {
+			return c
+		}
+	}
+	return appsv1.DeploymentCondition{}
 }
 
 // sentence makes one bounded line of a message of Kubernetes'.

@@ -8,83 +8,93 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// whose says which container is spoken of.
-type whose struct {
-	pod  string
-	init bool
-}
-
-func (w whose) name(container string) string {
-	if w.init {
-		return fmt.Sprintf("init container %s of pod %s", container, w.pod)
-	}
-	return fmt.Sprintf("container %s of pod %s", container, w.pod)
-}
-
 // containerProblem finds what is wrong with one container, given how many
 // restarts are allowed.
-func containerProblem(cs corev1.ContainerStatus, w whose, restarts int) (Problem, bool) {
-	if w.init && cs.State.Terminated != nil && cs.State.Terminated.ExitCode == 0 {
+func (o observed) containerProblem(c container, restarts int) (Problem, bool) {
+	cs := c.status
+	if c.init && cs.State.Terminated != nil && cs.State.Terminated.ExitCode == 0 {
 		return Problem{}, false
 	}
 	if wait := cs.State.Waiting; wait != nil {
 		switch wait.Reason {
 		case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "InvalidImageName", "ErrImageNeverPull",
 			"ImageInspectError", "SignatureValidationFailed":
-			return pullProblem(cs), true
+			return o.pullProblem(c), true
 		case "CreateContainerConfigError":
-			return configProblem(cs, w), true
+			return o.configProblem(c), true
 		case "RunContainerError", "CreateContainerError", "PreStartHookError", "PostStartHookError", "StartError":
-			return startProblem(w.name(cs.Name), wait.Reason, wait.Message), true
+			return startProblem(c, wait.Reason, wait.Message), true
 		}
 	}
-	return ended(cs, w, restarts)
+	return o.ended(c, restarts)
 }
 
 // gone are the words by which registries say that trying again is of no use.
 // They are looked for in the message without the image's own name.
-var gone = regexp.MustCompile(`(?i)\bnot found\b|manifest unknown|name unknown|\bdenied\b|unauthorized|\bforbidden\b|` +
-	`authorization failed|insufficient_scope|authentication required|no match for platform|no matching manifest|invalid reference format|does not exist`)
+var gone = regexp.MustCompile(`(?i)\bnot found\b|manifest unknown|name unknown|no match for platform|no matching manifest|invalid reference format|does not exist`)
+
+// denied are those by which they say that it would be of use to somebody else.
+var denied = regexp.MustCompile(`(?i)\bdenied\b|unauthorized|\bforbidden\b|authorization failed|insufficient_scope|authentication required`)
 
 // brief are the words of trouble that passes, which win over those of [gone].
 var brief = regexp.MustCompile(`(?i)toomanyrequests|too many requests|rate limit|\b429\b|\b50[0234]\b|timeout|timed out|connection refused|connection reset|no such host|\bEOF\b|temporar`)
 
 // wrapping is what the layers above the registry put before its own words.
-var wrapping = regexp.MustCompile(`rpc error: code = \w+ desc = |failed to pull and unpack image "[^"]*": |failed to resolve reference "[^"]*": |failed to resolve image: |Back-off pulling image "[^"]*": |ErrImagePull: |failed to copy: `)
+var wrapping = regexp.MustCompile(`rpc error: code = \w+ desc = |failed to pull and unpack image "[^"]*": |failed to resolve reference "[^"]*": |failed to resolve image: |Back-off pulling image "[^"]*"(?:: |$)|ErrImagePull: |Failed to pull image "[^"]*": |failed to copy: `)
 
 // pullProblem reports an image that cannot be fetched, with the registry's own
 // words.
-func pullProblem(cs corev1.ContainerStatus) Problem {
-	wait := cs.State.Waiting
+func (o observed) pullProblem(c container) Problem {
+	wait, image := c.status.State.Waiting, c.image()
 	message := sentence(wrapping.ReplaceAllString(wait.Message, ""))
+	if message == "" { // Between two tries, older kubelets say why in events alone.
+		if e, ok := o.event(c.pod, "Failed", "Failed to pull image"); ok {
+			message = sentence(wrapping.ReplaceAllString(e.Message, ""))
+		}
+	}
+	message = strings.TrimPrefix(message, image+": ")
 	p := Problem{
 		Code: ImagePull, Grace: pullGrace,
-		Cause:  fmt.Sprintf("image %s cannot be pulled: %s", cs.Image, message),
-		Action: "check that the cluster's nodes reach the registry",
+		Cause:  fmt.Sprintf("image %s of %s cannot be pulled: %s", image, c.name(), message),
+		Action: "check that the cluster's nodes reach the registry: " + eventsCommand(c.pod),
 	}
 	if message == "" {
-		p.Cause = fmt.Sprintf("image %s cannot be pulled (%s)", cs.Image, wait.Reason)
+		p.Cause = fmt.Sprintf("image %s of %s cannot be pulled (%s)", image, c.name(), wait.Reason)
 	}
-	words := strings.ReplaceAll(message, cs.Image, "")
+	words := strings.ReplaceAll(message, image, "")
 	switch {
 	case wait.Reason == "InvalidImageName":
 		p.Grace, p.Action = 0, "write the image as registry/name@sha256:digest"
 	case wait.Reason == "ErrImageNeverPull":
 		p.Grace, p.Action = 0, "load the image onto the nodes, or change imagePullPolicy"
-	case gone.MatchString(words) && !brief.MatchString(words):
+	case brief.MatchString(words):
+	case denied.MatchString(words):
 		p.Grace = 0
-		p.Action = "check that the image was pushed, and that the pods' imagePullSecrets may read it"
+		p.Action = "check that the image exists, and that the pods' imagePullSecrets may read it: kubectl -n " + c.pod.Namespace + " get serviceaccount,secrets"
+	case gone.MatchString(words):
+		p.Grace = 0
+		p.Action = "check that the image was pushed, for the nodes' platform: docker manifest inspect " + image
 	}
 	return p
 }
 
+// rootUser are the words of a kubelet that refuses to run a program as root.
+var rootUser = regexp.MustCompile(`runAsNonRoot|non-root`)
+
 // configProblem reports a missing Secret, ConfigMap or key.
-func configProblem(cs corev1.ContainerStatus, w whose) Problem {
-	message := cs.State.Waiting.Message
+func (o observed) configProblem(c container) Problem {
+	message := c.status.State.Waiting.Message
 	p := Problem{
 		Code: ConfigError, Grace: 0,
-		Cause:  fmt.Sprintf("%s cannot be configured: %s", w.name(cs.Name), sentence(message)),
-		Action: "make the Secret, ConfigMap or key that the message names",
+		Cause:  fmt.Sprintf("%s cannot be configured: %s", c.name(), sentence(message)),
+		Action: "mend what the message names: " + eventsCommand(c.pod),
+	}
+	if m := missingObject.FindStringSubmatch(message); m != nil {
+		p.Action = fmt.Sprintf("make it, or take its name out of the container: kubectl -n %s get %s %s", c.pod.Namespace, strings.ToLower(m[1]), m[2])
+	} else if m := missingKey.FindStringSubmatch(message); m != nil && m[2] != "" {
+		p.Action = fmt.Sprintf("add the key %s to it: kubectl -n %s describe %s %s", m[2], c.pod.Namespace, strings.ToLower(m[3]), m[5])
+	} else if rootUser.MatchString(message) {
+		p.Action = "set a number as user in the image or as runAsUser in the securityContext, since the pod asks for runAsNonRoot: kubectl explain pod.spec.securityContext.runAsUser"
 	}
 	if strings.Contains(message, "failed to sync") { // The kubelet has not read it yet.
 		p.Grace = nodeGrace
@@ -94,19 +104,38 @@ func configProblem(cs corev1.ContainerStatus, w whose) Problem {
 
 // notThere tells a command that the image does not have from trouble of the
 // node's, which has the same exit code, 128.
-var notThere = regexp.MustCompile(`(?i)executable file not found|no such file or directory|permission denied|exec format error|not a directory|is a directory`)
+var notThere = regexp.MustCompile(`(?i)executable file not found|no such file or directory|permission denied|exec format error|not a directory|is a directory|no command specified`)
+
+// startOutOfMemory are the words about a container whose memory does not even
+// do for its start.
+var startOutOfMemory = regexp.MustCompile(`(?i)OOM-killed|memory limit too low`)
 
 // startProblem reports a container that the node cannot start.
-func startProblem(name, reason, message string) Problem {
+func startProblem(c container, reason, message string) Problem {
 	p := Problem{
 		Code: StartError, Grace: nodeGrace,
-		Cause:  fmt.Sprintf("%s cannot be started (%s): %s", name, reason, sentence(lastPart(message))),
-		Action: "if it stays, look at the node that the pod is on",
+		Cause:  fmt.Sprintf("%s cannot be started (%s): %s", c.name(), reason, sentence(lastPart(message))),
+		Action: "if it stays, look at the node that the pod is on: kubectl describe node " + c.pod.Spec.NodeName,
 	}
-	if notThere.MatchString(message) {
-		p.Grace, p.Action = 0, "check command, args and platform of the image"
+	switch {
+	case startOutOfMemory.MatchString(message):
+		p.Code, p.Grace, p.Action = OutOfMemory, 0, raiseMemory(c)
+	case reason == "PostStartHookError":
+		p.Action = "mend the container's postStart hook; the evidence has its log: headgate report"
+	case notThere.MatchString(message):
+		p.Grace = 0
+		p.Action = "check command and args of the container, and the image's platform: docker image inspect " + c.image()
 	}
 	return p
+}
+
+// raiseMemory says what to do about a container whose memory does not do.
+func raiseMemory(c container) string {
+	limit := "it has no limit, so that the node ran out"
+	if l, ok := c.spec.Resources.Limits[corev1.ResourceMemory]; ok {
+		limit = "now " + l.String()
+	}
+	return fmt.Sprintf("raise resources.limits.memory of %s (%s), or find out in its log why it needs so much: headgate report", c.status.Name, limit)
 }
 
 // lastPart keeps the innermost reason of the long chains of containerd's.
@@ -115,55 +144,4 @@ func lastPart(message string) string {
 		return after
 	}
 	return wrapping.ReplaceAllString(message, "")
-}
-
-// ended reports a container that ended, perhaps again and again.
-func ended(cs corev1.ContainerStatus, w whose, restarts int) (Problem, bool) {
-	last := cs.State.Terminated
-	crashes := int(cs.RestartCount)
-	switch {
-	case last != nil:
-		crashes++
-	case cs.State.Waiting != nil && cs.State.Waiting.Reason == "CrashLoopBackOff":
-		crashes++
-		last = cs.LastTerminationState.Terminated
-	case cs.Ready:
-		return Problem{}, false
-	default:
-		last = cs.LastTerminationState.Terminated
-	}
-	if last == nil || crashes == 0 {
-		return Problem{}, false
-	}
-	if last.Reason == "StartError" || last.Reason == "ContainerCannotRun" {
-		return startProblem(w.name(cs.Name), last.Reason, last.Message), true
-	}
-	p := Problem{Code: CrashLoop, Grace: Patient, Action: "read the container's last log lines"}
-	how := fmt.Sprintf("exit code %d", last.ExitCode)
-	switch {
-	case last.Reason == "OOMKilled":
-		p.Code, how, p.Action = OutOfMemory, "OOMKilled", "raise its memory limit, or find out why it needs so much"
-	case last.Signal != 0:
-		how = fmt.Sprintf("signal %d", last.Signal)
-	case last.ExitCode == 137:
-		how += ", killed; did a liveness or startup probe fail, or its memory run out?"
-	}
-	if w.init {
-		p.Code = InitFailed
-	}
-	p.Cause = fmt.Sprintf("%s ended %s (%s)", w.name(cs.Name), times(crashes), how)
-	if m := sentence(last.Message); m != "" {
-		p.Cause += ": " + m
-	}
-	if crashes > restarts {
-		p.Grace = 0
-	}
-	return p, true
-}
-
-func times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return fmt.Sprintf("%d times", n)
 }

@@ -42,7 +42,7 @@ func readRecorded(t *testing.T, path string) observed {
 }
 
 func TestRecordedTroubleIsNamed(t *testing.T) {
-	paths, err := filepath.Glob("testdata/health/*.json")
+	paths, err := filepath.Glob("testdata/ready/*/objects.json")
 	if err != nil || len(paths) == 0 {
 		t.Fatal("no recordings", err)
 	}
@@ -53,7 +53,7 @@ func TestRecordedTroubleIsNamed(t *testing.T) {
 		if pr.ready {
 			t.Errorf("%s is ready", path)
 		}
-		fmt.Fprintf(&b, "%s: %s\n", strings.TrimSuffix(filepath.Base(path), ".json"), pr.line)
+		fmt.Fprintf(&b, "%s: %s\n", filepath.Base(filepath.Dir(path)), pr.line)
 		for _, q := range o.diagnose(2) {
 			grace := q.Grace.String()
 			if q.Grace == Patient {
@@ -62,11 +62,11 @@ func TestRecordedTroubleIsNamed(t *testing.T) {
 			fmt.Fprintf(&b, "  %s (%s): %s\n    %s\n", q.Code, grace, q.Cause, q.Action)
 		}
 	}
-	golden.Equal(t, "health.txt", []byte(b.String()))
+	golden.Equal(t, "ready.txt", []byte(b.String()))
 }
 
 func TestRestartsAreAllowed(t *testing.T) {
-	o := readRecorded(t, "testdata/health/crash.json")
+	o := readRecorded(t, "testdata/ready/crash/objects.json")
 	for restarts, fatal := range map[int]bool{0: true, 2: true, 3: false, 9: false} {
 		ps := o.diagnose(restarts)
 		if len(ps) != 1 || ps[0].Code != CrashLoop || (ps[0].Grace == 0) != fatal {
@@ -76,16 +76,20 @@ func TestRestartsAreAllowed(t *testing.T) {
 }
 
 func TestOldPodsAreNotBlamed(t *testing.T) {
-	o := readRecorded(t, "testdata/health/crash.json")
+	o := readRecorded(t, "testdata/ready/crash/objects.json")
 	o.sets[0].Annotations[revisionAnnotation] = "0" // It is the set of an older template.
 	if ps := o.diagnose(0); len(ps) != 0 {
 		t.Errorf("problems of old pods are reported: %+v", ps)
 	}
-	o = readRecorded(t, "testdata/health/crash.json")
+	o = readRecorded(t, "testdata/ready/crash/objects.json")
 	o.deployment.Generation = 9 // Nothing is known of the newest specification.
 	if ps := o.diagnose(0); len(ps) != 0 || o.readiness(1).ready {
 		t.Errorf("an unseen generation is judged: %+v", ps)
 	}
+}
+
+func problemOf(cs corev1.ContainerStatus, restarts int) (Problem, bool) {
+	return observed{}.containerProblem(container{status: cs, pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p"}}}, restarts)
 }
 
 func TestPullMessages(t *testing.T) {
@@ -94,7 +98,7 @@ func TestPullMessages(t *testing.T) {
 		fatal           bool
 		says            string
 	}{
-		{"ErrImagePull", `rpc error: code = NotFound desc = failed to pull and unpack image "r/a:1": failed to resolve reference "r/a:1": r/a:1: not found`, true, "r/a:1: not found"},
+		{"ErrImagePull", `rpc error: code = NotFound desc = failed to pull and unpack image "r/a:1": failed to resolve reference "r/a:1": r/a:1: not found`, true, "pulled: not found"},
 		{"ImagePullBackOff", `Back-off pulling image "r/a:1": ErrImagePull: rpc error: code = Unknown desc = failed to pull and unpack image "r/a:1": failed to resolve reference "r/a:1": pull access denied, repository does not exist or may require authorization`, true, "pull access denied"},
 		{"ErrImagePull", `failed to resolve reference "r/a:1": unexpected status from HEAD request to https://r/v2/a/manifests/1: 401 Unauthorized`, true, "401 Unauthorized"},
 		{"ErrImagePull", `failed to resolve reference "r/a:1": failed to authorize: failed to fetch anonymous token: unexpected status: 403 Forbidden`, true, "403 Forbidden"},
@@ -108,7 +112,7 @@ func TestPullMessages(t *testing.T) {
 	}
 	for _, c := range cases {
 		cs := corev1.ContainerStatus{Name: "a", Image: "r/a:1", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: c.reason, Message: c.message}}}
-		p, ok := containerProblem(cs, whose{pod: "p"}, 2)
+		p, ok := problemOf(cs, 2)
 		if !ok || p.Code != ImagePull || (p.Grace == 0) != c.fatal || !strings.Contains(p.Cause, c.says) || p.Action == "" {
 			t.Errorf("%s: got %+v, want fatal = %v and %q", c.message, p, c.fatal, c.says)
 		}
@@ -117,7 +121,7 @@ func TestPullMessages(t *testing.T) {
 
 func TestImageNamedNotFoundIsNotFatalByItsName(t *testing.T) {
 	cs := corev1.ContainerStatus{Name: "a", Image: "r/denied:not-found", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: "r/denied:not-found: context deadline exceeded"}}}
-	if p, _ := containerProblem(cs, whose{pod: "p"}, 2); p.Grace == 0 {
+	if p, _ := problemOf(cs, 2); p.Grace == 0 {
 		t.Errorf("got %+v, want one that may pass", p)
 	}
 }
@@ -129,7 +133,7 @@ func TestNodeTroubleMayPass(t *testing.T) {
 		`failed to reserve container name`:                                                 false,
 	} {
 		cs := corev1.ContainerStatus{Name: "a", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 128, Reason: "StartError", Message: message}}}
-		p, ok := containerProblem(cs, whose{pod: "p"}, 2)
+		p, ok := problemOf(cs, 2)
 		if !ok || p.Code != StartError || (p.Grace == 0) != fatal {
 			t.Errorf("%s: got %+v, want fatal = %v", message, p, fatal)
 		}
@@ -138,7 +142,7 @@ func TestNodeTroubleMayPass(t *testing.T) {
 
 func TestFinishedInitContainerIsNoProblem(t *testing.T) {
 	cs := corev1.ContainerStatus{Name: "a", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Completed"}}}
-	if p, ok := containerProblem(cs, whose{pod: "p", init: true}, 0); ok {
+	if p, ok := (observed{}).containerProblem(container{status: cs, init: true}, 0); ok {
 		t.Errorf("got %+v", p)
 	}
 }
@@ -146,7 +150,7 @@ func TestFinishedInitContainerIsNoProblem(t *testing.T) {
 func TestEndpointsDecide(t *testing.T) {
 	yes, no := true, false
 	base := func() observed {
-		o := readRecorded(t, "testdata/health/never-ready.json")
+		o := readRecorded(t, "testdata/ready/never-ready/objects.json")
 		o.pods[0].Status.Conditions = append(o.pods[0].Status.Conditions[:0:0], corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue})
 		return o
 	}

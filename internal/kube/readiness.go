@@ -27,6 +27,9 @@ type observed struct {
 	services []string
 	// events may be empty; they make causes more precise.
 	events []corev1.Event
+	// running says for how long a running container has run; nil is for long
+	// enough.
+	running func(corev1.ContainerStatus) time.Duration
 }
 
 // progress is how far a track is on its way to being ready.
@@ -60,6 +63,9 @@ func (o observed) newPods() (fresh, old []corev1.Pod) {
 	set := o.newSet()
 	for _, p := range o.pods {
 		switch {
+		case terminal(p):
+			// It is over with it, whoever made it, and the ReplicaSet has
+			// made another one in its place.
 		case set != nil && owned(p.OwnerReferences, set.UID):
 			if p.DeletionTimestamp == nil {
 				fresh = append(fresh, p)
@@ -71,6 +77,24 @@ func (o observed) newPods() (fresh, old []corev1.Pod) {
 		}
 	}
 	return fresh, old
+}
+
+// finished returns the pods of the present template that came to an end, which
+// only their nodes can bring about.
+func (o observed) finished() []corev1.Pod {
+	set := o.newSet()
+	var out []corev1.Pod
+	for _, p := range o.pods {
+		if set != nil && owned(p.OwnerReferences, set.UID) && terminal(p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// terminal reports whether nothing of a pod runs any more, nor ever will.
+func terminal(p corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
 }
 
 // readiness says how far a track is that shall have so many pods.
@@ -91,7 +115,7 @@ func (o observed) readiness(wanted int) progress {
 	// write one after the other.
 	made, ready := len(fresh), 0
 	for _, p := range fresh {
-		if conditionTrue(p, corev1.PodReady) {
+		if conditionTrue(p, corev1.PodReady) && o.steady(p) {
 			ready++
 		}
 	}
@@ -228,34 +252,6 @@ func uids(ps []corev1.Pod) map[types.UID]bool {
 	}
 	return m
 }
-
-// probeBudget is how long the slowest container of a pod may take, by its own
-// probes, from its start until it is ready.
-func probeBudget(spec corev1.PodSpec) time.Duration {
-	var most time.Duration
-	for _, c := range spec.Containers {
-		var d time.Duration
-		if s := c.StartupProbe; s != nil {
-			d += seconds(s.InitialDelaySeconds, 0) + number(s.FailureThreshold, 3)*seconds(s.PeriodSeconds, 10) + seconds(s.TimeoutSeconds, 1)
-		}
-		if r := c.ReadinessProbe; r != nil {
-			d += seconds(r.InitialDelaySeconds, 0) + number(r.SuccessThreshold, 1)*seconds(r.PeriodSeconds, 10) + seconds(r.TimeoutSeconds, 1)
-		}
-		most = max(most, d)
-	}
-	return most
-}
-
-// number is a field of a probe, 0 meaning its default.
-func number(n, def int32) time.Duration {
-	if n == 0 {
-		n = def
-	}
-	return time.Duration(n)
-}
-
-// seconds is [number] for a field that counts seconds.
-func seconds(n, def int32) time.Duration { return number(n, def) * time.Second }
 
 func owned(refs []metav1.OwnerReference, by types.UID) bool {
 	return slices.ContainsFunc(refs, func(r metav1.OwnerReference) bool { return r.UID == by })

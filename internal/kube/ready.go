@@ -71,7 +71,7 @@ func (p *Platform) await(ctx context.Context, a awaited) error {
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return context.Cause(ctx)
 			}
-			return w.giveUp(fmt.Sprintf("not ready after %s", time.Since(w.began).Round(time.Second)))
+			return w.giveUp(ctx, fmt.Sprintf("not ready after %s", time.Since(w.began).Round(time.Second)))
 		}
 	}
 }
@@ -90,8 +90,10 @@ type waiter struct {
 
 	began, moved time.Time
 	best         int
-	// since is when each problem, by code, was first seen.
+	// since is when each problem was first seen, alive when each running
+	// container, by id, was: the clocks of nodes are not ours.
 	since    map[string]time.Time
+	alive    map[string]time.Time
 	problems []Problem
 	line     string
 
@@ -123,7 +125,7 @@ func (p *Platform) waiter(ctx context.Context, t stages.Track, replicas int) (*w
 	}
 	w := &waiter{
 		p: p, track: t, replicas: replicas, mirrors: p.c.Mirrors(ctx), began: time.Now(), moved: time.Now(),
-		best: -1, since: map[string]time.Time{},
+		best: -1, since: map[string]time.Time{}, alive: map[string]time.Time{},
 	}
 	for _, s := range selectingAll(svcs, d.Spec.Template.Labels) {
 		w.services = append(w.services, s.Name)
@@ -151,6 +153,7 @@ func (w *waiter) look(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	o.running = w.running
 	pr := o.readiness(wanted)
 	if pr.score > w.best {
 		w.best, w.moved = pr.score, time.Now()
@@ -160,24 +163,27 @@ func (w *waiter) look(ctx context.Context) (done bool, err error) {
 		return true, nil
 	}
 	if time.Since(w.moved) > eventsAfter && time.Since(w.eventsAt) > eventsAfter {
-		w.eventsAt = time.Now()
-		w.events = w.p.eventsOf(ctx, w.p.c.ns(w.track.Workload))
+		w.readEvents(ctx)
 	}
-	o.events = w.events
-	w.problems, w.line = o.diagnose(w.p.set.Restarts), pr.line
-	if bad, ok := w.fatal(); ok {
-		return false, w.notReady(ctx, bad)
+	w.line = pr.line
+	if _, ok := w.diagnose(o); ok {
+		// The newest events tell what killed a container, and whether a node
+		// is on its way.
+		w.readEvents(ctx)
+		if still, ok := w.diagnose(o); ok {
+			return false, w.notReady(ctx, still)
+		}
 	}
 	line := pr.line
-	if q := w.problems; len(q) > 0 && (q[0].Grace != Patient || time.Since(w.since[q[0].Code]) > eventsAfter) {
-		line += "; " + q[0].Cause
+	if i := slices.IndexFunc(w.problems, func(q Problem) bool { return time.Since(w.since[q.key()]) >= q.Quiet }); i >= 0 {
+		line += "; " + w.problems[i].Cause
 	}
 	w.say(line)
 	if limit := w.patience(o); time.Since(w.moved) > limit {
-		return false, w.giveUp(fmt.Sprintf("nothing has changed for %s", limit.Round(time.Second)))
+		return false, w.giveUp(ctx, fmt.Sprintf("nothing has changed for %s", limit.Round(time.Second)))
 	}
 	if !w.restored && late(o.deployment) {
-		return false, w.giveUp("its progressDeadlineSeconds are over")
+		return false, w.giveUp(ctx, "its progressDeadlineSeconds are over")
 	}
 	return false, nil
 }
@@ -247,22 +253,48 @@ func objectsOf[T any](m *Mirror) ([]T, error) {
 	return decodeAll[T](us)
 }
 
-// fatal returns the first problem that has lasted for longer than its grace.
-func (w *waiter) fatal() (Problem, bool) {
+// readEvents reads the events of the namespace.
+func (w *waiter) readEvents(ctx context.Context) {
+	w.eventsAt = time.Now()
+	w.events = w.p.eventsOf(ctx, w.p.c.ns(w.track.Workload))
+}
+
+// running says for how long a container has run, as far as this process can
+// tell without trusting the node's clock by more than a minute.
+func (w *waiter) running(cs corev1.ContainerStatus) time.Duration {
+	if cs.State.Running == nil {
+		return 0
+	}
+	if d := time.Since(cs.State.Running.StartedAt.Time); d > 2*time.Minute {
+		return d
+	}
+	began, ok := w.alive[cs.ContainerID]
+	if !ok {
+		began = time.Now()
+		w.alive[cs.ContainerID] = began
+	}
+	return time.Since(began)
+}
+
+// diagnose finds the problems that there are now, and returns the first that
+// has lasted for longer than its grace.
+func (w *waiter) diagnose(o *observed) (Problem, bool) {
+	o.events = w.events
+	w.problems = o.diagnose(w.p.set.Restarts)
 	seen := map[string]bool{}
 	for _, q := range w.problems {
-		seen[q.Code] = true
-		if _, ok := w.since[q.Code]; !ok {
-			w.since[q.Code] = time.Now()
+		seen[q.key()] = true
+		if _, ok := w.since[q.key()]; !ok {
+			w.since[q.key()] = time.Now()
 		}
 	}
-	for code := range w.since {
-		if !seen[code] {
-			delete(w.since, code)
+	for key := range w.since {
+		if !seen[key] {
+			delete(w.since, key)
 		}
 	}
 	for _, q := range w.problems {
-		if q.Grace != Patient && time.Since(w.since[q.Code]) >= q.Grace {
+		if q.Grace != Patient && time.Since(w.since[q.key()]) >= q.Grace {
 			return q, true
 		}
 	}
@@ -314,21 +346,22 @@ func (w *waiter) tell(line string) {
 	}
 }
 
-// notReady makes the error about a fatal problem; a container that ended gets
+// notReady makes the error about a fatal problem; a container that ran gets
 // its last words added.
 func (w *waiter) notReady(ctx context.Context, q Problem) error {
 	e := &stages.NotReadyError{Track: w.track, Code: q.Code, Cause: q.Cause, Action: q.Action}
-	if q.Code == CrashLoop || q.Code == InitFailed {
-		if last := w.p.lastWords(ctx, w.p.c.ns(w.track.Workload), q); last != "" {
-			e.Cause += "; its last line: " + last
-		}
+	if last := w.p.lastWords(ctx, w.p.c.ns(w.track.Workload), q); last != "" {
+		e.Cause += "; its last line: " + last
 	}
 	return e
 }
 
 // giveUp makes the error of a timeout, which ends with what is known.
-func (w *waiter) giveUp(why string) error {
-	e := &stages.NotReadyError{Track: w.track, Code: Timeout, Cause: why, Action: "raise the stage's timeout if it only needs longer"}
+func (w *waiter) giveUp(ctx context.Context, why string) error {
+	e := &stages.NotReadyError{
+		Track: w.track, Code: Timeout, Cause: why,
+		Action: "raise the stage's readyTimeout if it only needs longer: kubectl -n " + w.p.c.ns(w.track.Workload) + " rollout status deployment/" + trackName(w.track),
+	}
 	if w.line != "" {
 		e.Cause += ": " + w.line
 	}
@@ -336,6 +369,10 @@ func (w *waiter) giveUp(why string) error {
 		q := w.problems[0]
 		e.Code, e.Action = q.Code, q.Action
 		e.Cause += "; " + q.Cause
+		// The time that is over is that of the pods, not that for telling why.
+		if last := w.p.lastWords(context.WithoutCancel(ctx), w.p.c.ns(w.track.Workload), q); last != "" {
+			e.Cause += "; its last line: " + last
+		}
 	}
 	return e
 }

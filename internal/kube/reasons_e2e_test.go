@@ -149,7 +149,7 @@ func fill(t *testing.T, c *kube.Cluster, ns string) {
 	}
 }
 
-// record writes what the canary looks like into testdata/health, for the test
+// record writes what the canary looks like into testdata/ready, for the test
 // of the causes, when HEADGATE_RECORD is set.
 func record(t *testing.T, c *kube.Cluster, ns, name string) {
 	t.Helper()
@@ -183,7 +183,11 @@ func record(t *testing.T, c *kube.Cluster, ns, name string) {
 		t.Fatal(err)
 	}
 	b = []byte(strings.ReplaceAll(string(b), ns, "shop"))
-	if err := os.WriteFile(filepath.Join("testdata", "health", name+".json"), append(b, '\n'), 0o644); err != nil {
+	dir := filepath.Join("testdata", "ready", name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "objects.json"), append(b, '\n'), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
