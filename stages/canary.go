@@ -138,7 +138,7 @@ func (c *CanaryStage) Run(ctx context.Context, s *pipeline.Scope) error {
 		return firstDeployment{
 			parts: c.parts, track: c.stable(), release: release, gate: c.Gate.Value, judged: c.pauses(), ready: c.Ready.Value,
 		}.run(ctx, s)
-	case live.ImageFor(release) == release.Image && len(release.Manifests) == 0:
+	case unneeded(live, release):
 		s.Progress("%s already runs %s; nothing is changed", c.workload(), release.Image)
 		c.parts.setOutputs(s, release, c.stable(), s.Now())
 		return nil

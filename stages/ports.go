@@ -87,6 +87,12 @@ type Release struct {
 	// Manifests are the rendered objects of the release, the workload's own
 	// among them; empty means the live workload with a new image.
 	Manifests []json.RawMessage `json:"manifests,omitempty"`
+	// Drain is how many seconds pods without a preStop hook shall go on serving
+	// after they were told to end; 0 leaves them as they are.
+	Drain int `json:"drain,omitempty"`
+	// Shared says that the new track's pods are reached by the workload's own
+	// Service, with stable's.
+	Shared bool `json:"shared,omitempty"`
 	// Run is who releases.
 	Run pipeline.Info `json:"run"`
 }
@@ -131,7 +137,9 @@ type NotReadyError struct {
 }
 
 // Error returns code and cause.
-func (e *NotReadyError) Error() string { return e.Track.String() + " is not ready (" + e.Code + "): " + e.Cause }
+func (e *NotReadyError) Error() string {
+	return e.Track.String() + " is not ready (" + e.Code + "): " + e.Cause
+}
 
 // Unwrap makes errors.Is(err, ErrNotReady) true.
 func (e *NotReadyError) Unwrap() error { return ErrNotReady }
@@ -162,7 +170,10 @@ type RolloutCheck struct {
 	Kind string
 	// Split holds the tracks. Both are stable where a rolling update needs
 	// but one; New is the idle colour of blue/green.
-	Split    Split
+	Split Split
+	// Traffic says what splits the traffic; nil for a rolling update, which
+	// nothing does.
+	Traffic  *Traffic
 	Workload Workload
 	Release  Release
 	// MaxReplicas is the largest size the new track will have, as a multiple

@@ -149,15 +149,36 @@ func (sh *shifting) pause(ctx context.Context, name string, d time.Duration) err
 	})
 }
 
+// show points a Service for previews at the new track, which no user reaches
+// by it.
+func (sh *shifting) show(ctx context.Context) error {
+	err := sh.scope.Do(ctx, pipeline.Change{
+		Thing: sh.routeThing(), Key: "preview", Was: sh.before, To: routeState{Weight: 100, Before: sh.before},
+		Make: func(ctx context.Context) error {
+			now, err := sh.router.Weight(ctx)
+			if err != nil {
+				return err
+			}
+			return sh.router.SetWeight(ctx, now, 100)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return sh.probe(ctx)
+}
+
 // probe asks the traffic's probe URL until it answers well several times in a
 // row.
-func (sh *shifting) probe(ctx context.Context) error {
-	if !sh.traffic.Probe.IsSet() {
+func (sh *shifting) probe(ctx context.Context) error { return sh.probeAt(ctx, sh.traffic.Probe) }
+
+func (sh *shifting) probeAt(ctx context.Context, probe source.Template) error {
+	if !probe.IsSet() {
 		return nil
 	}
-	url, err := sh.scope.Text(sh.traffic.Probe, nil)
+	url, err := sh.scope.Text(probe, nil)
 	if err != nil {
-		return fmt.Errorf("traffic.probe: %w", err)
+		return fmt.Errorf("probe: %w", err)
 	}
 	client := probeClient()
 	deadline := sh.scope.Now().Add(probeTime)

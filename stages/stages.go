@@ -14,6 +14,8 @@ func Grammar(parts *Parts, sections ...pipeline.Section) pipeline.Grammar {
 		Kinds: []pipeline.Kind{
 			testKind(parts),
 			buildKind(parts),
+			rollingKind(parts),
+			blueGreenKind(parts),
 			canaryKind(parts),
 			gateKind(parts),
 			flagKind(parts),
@@ -25,11 +27,8 @@ func Grammar(parts *Parts, sections ...pipeline.Section) pipeline.Grammar {
 
 // UsesPlatform reports whether a task works on a [Platform].
 func UsesPlatform(task pipeline.Task) bool {
-	switch task.(type) {
-	case *CanaryStage:
-		return true
-	}
-	return false
+	_, ok := task.(rollout)
+	return ok
 }
 
 // Undoers are what puts back the things that the stages change, by kind of
@@ -39,7 +38,11 @@ func Undoers(parts *Parts) map[string]pipeline.Undoer {
 		routeThing:    routeUndoer{parts},
 		trackThing:    trackUndoer{parts},
 		workloadThing: workloadUndoer{parts},
-		flagThing:     flagUndoer{parts},
-		runThing:      runUndoer{parts},
+		updatedThing:  updatedUndoer{parts},
+		colourThing:   colourUndoer{parts},
+
+		autoscalerThing: autoscalerUndoer{parts},
+		flagThing:       flagUndoer{parts},
+		runThing:        runUndoer{parts},
 	}
 }

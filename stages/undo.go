@@ -15,6 +15,8 @@ const (
 	routeThing    = "route"
 	trackThing    = "track"
 	workloadThing = "workload"
+	updatedThing  = "deployment"
+	colourThing   = "colour"
 	flagThing     = "flag"
 )
 
@@ -102,6 +104,80 @@ func (u workloadUndoer) Undo(ctx context.Context, _ pipeline.Thing, was json.Raw
 		return errNoCluster
 	}
 	return u.parts.Platform.RemoveTrack(ctx, before.Track, hurry)
+}
+
+// updatedState is what a change of a workload in place leaves.
+type updatedState struct {
+	Track     Track  `json:"track"`
+	Image     string `json:"image"`
+	Container string `json:"container,omitempty"`
+}
+
+// live reports whether the workload runs what the change gave it.
+func (u updatedState) live(ctx context.Context, p *Parts) (bool, error) {
+	live, err := p.Platform.Live(ctx, u.Track.Workload)
+	return live.Exists && live.ImageFor(Release{Image: u.Image, Container: u.Container}) == u.Image, err
+}
+
+// updatedUndoer makes a workload that was changed in place what it was.
+type updatedUndoer struct{ parts *Parts }
+
+// Undo restores what the platform saved.
+func (u updatedUndoer) Undo(ctx context.Context, _ pipeline.Thing, was json.RawMessage, hurry bool) error {
+	return u.parts.restore(ctx, was, hurry)
+}
+
+// Matches compares the image.
+func (u updatedUndoer) Matches(ctx context.Context, _ pipeline.Thing, to json.RawMessage) (bool, error) {
+	var left updatedState
+	if err := json.Unmarshal(to, &left); err != nil {
+		return false, fmt.Errorf("read the journal's workload: %w", err)
+	}
+	return left.live(ctx, u.parts)
+}
+
+func (p *Parts) restore(ctx context.Context, was json.RawMessage, hurry bool) error {
+	if p.Platform == nil {
+		return errNoCluster
+	}
+	restorer, ok := p.Platform.(Restorer)
+	if !ok {
+		return errNotRestorable
+	}
+	return restorer.RestoreTrack(ctx, was, hurry)
+}
+
+// colourState is what the idle colour was before a rollout, and how long its
+// pods are kept after its traffic has ended.
+type colourState struct {
+	Split Split           `json:"split"`
+	Saved json.RawMessage `json:"saved"`
+	Drain time.Duration   `json:"drain"`
+	// Size is the active colour's when the rollout began.
+	Size int `json:"size"`
+}
+
+// colourUndoer makes the idle colour what it was.
+type colourUndoer struct{ parts *Parts }
+
+// Undo waits for the drain and restores what was saved. The route was put back
+// before, or the colour never had traffic.
+func (u colourUndoer) Undo(ctx context.Context, _ pipeline.Thing, was json.RawMessage, hurry bool) error {
+	var before colourState
+	if err := json.Unmarshal(was, &before); err != nil {
+		return fmt.Errorf("read the journal's colour: %w", err)
+	}
+	if !hurry {
+		if err := (pipeline.RealClock{}).Sleep(ctx, before.Drain); err != nil {
+			return err
+		}
+	}
+	return u.parts.restore(ctx, before.Saved, hurry)
+}
+
+// Matches compares the image.
+func (u colourUndoer) Matches(ctx context.Context, thing pipeline.Thing, to json.RawMessage) (bool, error) {
+	return updatedUndoer(u).Matches(ctx, thing, to)
 }
 
 // flagUndoer gives a flag its former meaning.

@@ -31,6 +31,10 @@ type PlatformFixture struct {
 	State func(t *testing.T) string
 	// Patience bounds every wait of the suite.
 	Patience time.Duration
+
+	// Blue and Green are for [Colours] alone: Blue runs Old with Replicas pods,
+	// ready; Green, its peer, is missing.
+	Blue, Green stages.Track
 }
 
 // platformCase is a running case.
@@ -42,10 +46,7 @@ type platformCase struct {
 
 // Platform runs the suite; newFixture makes a fresh world for each case.
 func Platform(t *testing.T, newFixture func(t *testing.T) PlatformFixture) {
-	cases := []struct {
-		name string
-		run  func(c platformCase)
-	}{
+	runCases(t, newFixture, []namedCase{
 		{"LiveReadsTheWorkload", platformCase.liveReads},
 		{"LiveOfAMissingWorkloadIsNoError", platformCase.liveMissing},
 		{"CanaryGetsReadyBesideStable", platformCase.canaryReady},
@@ -64,7 +65,18 @@ func Platform(t *testing.T, newFixture func(t *testing.T) PlatformFixture) {
 		{"TracksHaveDifferentSelectors", platformCase.selectors},
 		{"EndedContextChangesNothing", platformCase.cancelled},
 		{"WaitEndsWithItsContext", platformCase.cancelledWait},
-	}
+	})
+}
+
+// namedCase is one case of a suite.
+type namedCase struct {
+	name string
+	run  func(c platformCase)
+}
+
+// runCases runs each in a fresh world.
+func runCases(t *testing.T, newFixture func(t *testing.T) PlatformFixture, cases []namedCase) {
+	t.Helper()
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t)
