@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"time"
 
@@ -50,10 +49,19 @@ type CanaryStage struct {
 // CanaryStep is one step of a canary.
 type CanaryStep struct {
 	Pos       source.Pos
-	SetWeight *source.Percent  `yaml:"setWeight" oneof:"step" bare:"true" doc:"Gives the canary this share of the traffic, after it has been given the pods for it." example:"20"`
+	SetWeight *source.Percent  `yaml:"setWeight" oneof:"step" bare:"true" doc:"Gives the canary this share of the traffic, after it has been given the pods for it. The first step may be 0 where match: says which requests it gets." example:"20"`
+	SetScale  *CanaryScale     `yaml:"setCanaryScale" oneof:"step" doc:"Gives the canary more pods than its share of the traffic needs; never fewer."`
 	Pause     *source.Duration `yaml:"pause" oneof:"step" doc:"Waits this long under the gate." example:"10m"`
 	Gate      source.String    `yaml:"gate" oneof:"step" doc:"Judges by another gate as well, for the time of for:."`
 	For       source.Duration  `yaml:"for" doc:"How long that gate judges."`
+}
+
+// CanaryScale says how many pods a canary has, at least.
+type CanaryScale struct {
+	Pos      source.Pos
+	Replicas *source.Int     `yaml:"replicas" oneof:"scale" min:"1" doc:"So many." example:"3"`
+	Weight   *source.Percent `yaml:"weight" oneof:"scale" bare:"true" doc:"This share of stable's, rounded up." example:"50%"`
+	Match    *source.Bool    `yaml:"matchTrafficWeight" oneof:"scale" doc:"As many as its share of the traffic needs, which is the default." example:"true"`
 }
 
 var (
@@ -62,37 +70,6 @@ var (
 	_ pipeline.Planner         = (*CanaryStage)(nil)
 	_ pipeline.SemanticChecker = (*CanaryStage)(nil)
 )
-
-// Check reports steps that make no sense.
-func (c *CanaryStage) Check(p *pipeline.Pipeline, _ *pipeline.Stage, report func(source.Problem)) {
-	checkGate(p, c.Gate, report)
-	c.Traffic.check("canary", report)
-	last := 0.0
-	for _, step := range c.Steps {
-		checkGate(p, step.Gate, report)
-		if step.For.IsSet() != step.Gate.IsSet() {
-			report(source.Problem{
-				Pos: step.Pos, Width: 1, Message: "for: and gate: of a step go together",
-				Hint: "write {gate: slo, for: 5m}",
-			})
-		}
-		if w := step.SetWeight; w != nil {
-			if w.Value <= last {
-				report(source.Problem{
-					Pos: w.Pos, Width: 1, Hint: "weights only go up; a rollback goes back by itself",
-					Message: fmt.Sprintf("setWeight %s does not give the canary more than the %s before it", percent(w.Value), percent(last)),
-				})
-			}
-			last = w.Value
-		}
-	}
-	if last == 0 {
-		report(source.Problem{Pos: c.Pos, Width: 1, Message: "no step gives the canary any traffic", Hint: "add a step such as setWeight: 20%"})
-	}
-	if len(c.Steps) > 0 && c.Steps[0].SetWeight == nil {
-		report(source.Problem{Pos: c.Steps[0].Pos, Width: 1, Message: "the first step must be setWeight", Hint: "before it there is nothing to wait for or to judge"})
-	}
-}
 
 func percent(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) + "%" }
 
@@ -116,11 +93,12 @@ type canaryRun struct {
 	size     int    // replicas of the stable track when the rollout began
 	version  string // of the stable track then
 	replicas int    // of the canary, as far as this process has seen to it
+	scale    *CanaryScale
 }
 
 // Run takes the canary from nothing to all traffic.
 func (c *CanaryStage) Run(ctx context.Context, s *pipeline.Scope) error {
-	release, err := c.parts.readRelease(ctx, s, c.taking())
+	release, err := c.readRelease(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -163,6 +141,24 @@ func (c *CanaryStage) trackThing() pipeline.Thing {
 // taking is the release that the stage's keys name.
 func (c *CanaryStage) taking() taking { return taking{c.Image, c.Container, c.Manifests} }
 
+// readRelease evaluates the release as the traffic needs it.
+func (c *CanaryStage) readRelease(ctx context.Context, s *pipeline.Scope) (Release, error) {
+	release, err := c.parts.readRelease(ctx, s, c.taking())
+	return c.placed(release), err
+}
+
+// placed says how the release's pods are reached. Where nothing but the number
+// of pods splits the traffic, these must see to their own drain.
+func (c *CanaryStage) placed(release Release) Release {
+	if c.Traffic.Replicas.Value {
+		release.Shared = true
+		if c.Traffic.Drain.IsSet() {
+			release.Drain = int(c.Traffic.Drain.Value / time.Second)
+		}
+	}
+	return release
+}
+
 func (c *CanaryStage) present() Track { return c.stable() }
 
 func (c *CanaryStage) carrier(out map[string]string) Track {
@@ -179,6 +175,9 @@ func (c *CanaryStage) selector(t Track) string { return c.parts.selector(t) }
 // up walks the steps; the gate judges from the first traffic on.
 func (r *canaryRun) up(ctx context.Context) error {
 	first := r.Steps[0].SetWeight.Value
+	if err := r.hold(ctx); err != nil {
+		return err
+	}
 	if err := r.give(ctx, 0, first); err != nil {
 		return err
 	}
@@ -209,6 +208,8 @@ func (r *canaryRun) walk(ctx context.Context, watch *watching) error {
 		case i == 0:
 		case step.SetWeight != nil:
 			err = r.raise(ctx, watch, i, step.SetWeight.Value)
+		case step.SetScale != nil:
+			err = r.rescale(ctx, i, step.SetScale)
 		case step.Pause != nil:
 			err = r.pause(ctx, fmt.Sprintf("pause %d", i), step.Pause.Value)
 		default:
@@ -264,7 +265,7 @@ func (r *canaryRun) judge(ctx context.Context, step int, s CanaryStep) error {
 // before traffic. Every part is skipped where the journal says it is done.
 func (r *canaryRun) give(ctx context.Context, step int, weight float64) error {
 	if n := r.podsFor(r.capacity(step, weight)); n > r.replicas {
-		if err := r.scale(ctx, n); err != nil {
+		if err := r.resize(ctx, n, fmt.Sprintf("%d pods", n)); err != nil {
 			return err
 		}
 	}
@@ -274,44 +275,6 @@ func (r *canaryRun) give(ctx context.Context, step int, weight float64) error {
 		}
 	}
 	return r.set(ctx, weight)
-}
-
-// capacity looks ahead: steps that follow at once are prepared for together.
-func (r *canaryRun) capacity(step int, weight float64) float64 {
-	if r.Gate.IsSet() {
-		return weight
-	}
-	for _, s := range r.Steps[min(step+1, len(r.Steps)):] {
-		if s.SetWeight == nil {
-			return weight
-		}
-		weight = s.SetWeight.Value
-	}
-	return 100
-}
-
-// podsFor is the share of stable's size that a weight needs, rounded up.
-func (r *canaryRun) podsFor(weight float64) int {
-	return max(1, int(math.Ceil(float64(r.size)*weight/100-1e-9)))
-}
-
-func (r *canaryRun) scale(ctx context.Context, n int) error {
-	err := r.scope.Do(ctx, pipeline.Change{
-		Thing: r.trackThing(), Key: fmt.Sprintf("%d pods", n),
-		Was:  trackState{Track: r.canary(), Drain: r.Traffic.Drain.Value, Size: r.size, Version: r.version},
-		To:   trackState{Track: r.canary(), Replicas: n},
-		Make: func(ctx context.Context) error { return r.parts.Platform.SetTrack(ctx, r.canary(), r.release, n) },
-	})
-	if err != nil {
-		return err
-	}
-	err = r.scope.Step(ctx, fmt.Sprintf("%d pods ready", n), func(ctx context.Context) error {
-		return r.parts.awaitReady(ctx, r.scope, r.canary(), awaiting{n, r.Ready.Value})
-	})
-	if err == nil {
-		r.replicas = n
-	}
-	return err
 }
 
 // explain collects evidence before anything is put back. Where users may be

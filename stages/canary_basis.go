@@ -40,7 +40,10 @@ func (r *canaryRun) unchanged(ctx context.Context) error {
 	case !live.Exists:
 		r.scope.Warn("deployment %s was removed by somebody else; the canary goes on, since nothing else serves", r.workload())
 		return nil
-	case live.Version != r.version:
+	case live.Version == r.version:
+		// An autoscaler may have raised it; the canary is to follow.
+		r.size = max(r.size, live.Replicas)
+	default:
 		return &DriftError{
 			Thing: "deployment " + r.workload().String(), By: live.By,
 			Found: "another specification", Want: "the one that the canary was made from",

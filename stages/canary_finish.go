@@ -12,7 +12,7 @@ import (
 func (c *CanaryStage) Finish(ctx context.Context, s *pipeline.Scope) error {
 	out := s.Outputs()
 	if out["track"] != Canary {
-		return nil // a first deployment, or the release was live already
+		return c.parts.tidy(ctx, c.stable()) // a first deployment, or the release was live already
 	}
 	sh, err := c.parts.shift(ctx, s, c.Traffic, c.split())
 	if err != nil {
@@ -22,16 +22,21 @@ func (c *CanaryStage) Finish(ctx context.Context, s *pipeline.Scope) error {
 	if err != nil {
 		return err
 	}
-	f := &canaryRun{CanaryStage: c, shifting: sh, release: release}
+	f := &canaryRun{CanaryStage: c, shifting: sh, release: c.placed(release)}
 	if _, ok := s.Was(f.routeThing()); !ok {
 		return fmt.Errorf("the journal does not say what %s was", sh.router.Name())
 	}
-	for _, step := range []func(context.Context) error{f.promote, f.trafficBack, f.removeCanary, f.verifyEnd} {
+	for _, step := range []func(context.Context) error{f.promote, f.trafficBack, f.removeCanary, f.letGo, f.verifyEnd} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	return nil
+	return c.parts.tidy(ctx, c.stable())
+}
+
+// letGo gives the autoscaler of stable its own minimum back.
+func (r *canaryRun) letGo(ctx context.Context) error {
+	return r.parts.release(ctx, r.scope, r.workload())
 }
 
 // promote updates the user's Deployment; its pods get no traffic meanwhile.
@@ -39,17 +44,24 @@ func (r *canaryRun) promote(ctx context.Context) error {
 	if err := r.drain(ctx, Stable); err != nil {
 		return err
 	}
-	err := r.scope.Do(ctx, pipeline.Change{
+	live, err := r.parts.Platform.Live(ctx, r.workload())
+	if err != nil {
+		return err
+	}
+	n, err := r.grown(ctx, live)
+	if err != nil {
+		return err
+	}
+	err = r.scope.Do(ctx, pipeline.Change{
 		Thing: r.workloadThing(), Key: "take the release", To: r.release.Image,
 		Make: func(ctx context.Context) error {
-			return r.parts.Platform.SetTrack(ctx, r.stable(), r.release, -1)
+			return r.parts.Platform.SetTrack(ctx, r.stable(), r.release, n)
 		},
 	})
 	if err != nil {
 		return err
 	}
-	live, err := r.parts.Platform.Live(ctx, r.workload())
-	if err != nil {
+	if live, err = r.parts.Platform.Live(ctx, r.workload()); err != nil {
 		return err
 	}
 	r.scope.Progress("%s takes the release while the canary carries the load", r.workload())

@@ -25,7 +25,7 @@ func (c *CanaryStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeli
 		}}
 	}
 	check := c.check()
-	release, err := c.parts.readRelease(ctx, s, c.taking())
+	release, err := c.readRelease(ctx, s)
 	switch {
 	case errors.Is(err, pipeline.ErrNotYetKnown):
 	case err != nil:
@@ -83,6 +83,7 @@ func (c *CanaryStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pla
 	if err != nil || done {
 		return plan, err
 	}
+	release = c.placed(release)
 	for _, name := range c.gates() {
 		plan.Queries = append(plan.Queries, c.parts.planGate(ctx, s, name, c.parts.Platform.Selector(c.stable()))...)
 	}
