@@ -118,7 +118,7 @@ func (c *CanaryStage) planRollout(ctx context.Context, plan *pipeline.Plan, rele
 	if err != nil {
 		return err
 	}
-	first := &canaryRun{CanaryStage: c, size: size}
+	first := &canaryRun{CanaryStage: c, shifting: &shifting{router: router}, size: size}
 	pods := first.podsFor(first.capacity(0, c.Steps[0].SetWeight.Value))
 	if err := c.parts.planTrack(ctx, plan, planned{track: c.canary(), release: release, replicas: pods}); err != nil {
 		return err

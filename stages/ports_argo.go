@@ -82,9 +82,9 @@ type ArgoRollout struct {
 	// Weight is the percentage of the traffic that the pods of the present
 	// template get: what the router was told, else the pods' ratio.
 	Weight float64
-	// NewPods, StablePods and Pods are PromQL matchers of the pods of the
-	// present template, of the delivered one, and of all.
-	NewPods, StablePods, Pods string
+	// NewPods and StablePods are PromQL matchers of the pods of the present
+	// template and of the delivered one.
+	NewPods, StablePods string
 	// By and StatusBy are the field managers, other than ourselves and the
 	// controller, that last wrote specification and status; "" if not known.
 	By, StatusBy string
@@ -143,6 +143,8 @@ type ArgoRollouts interface {
 	// SetStatus asks the controller for something. It is refused, with
 	// [ErrArgoMoved], when the Rollout is not what now says any more.
 	SetStatus(ctx context.Context, now ArgoRollout, c ArgoChange) error
+	// Selector returns PromQL matchers of all pods of a Rollout.
+	Selector(w Workload) string
 }
 
 // ArgoPlatform can be implemented by a [Platform] that may have Rollouts of
