@@ -56,7 +56,7 @@ func (k *checking) warn(hint, format string, args ...any) {
 func (k *checking) access(ctx context.Context) error {
 	objs, err := readManifests(k.c.Release, k.ns, k.c.Workload.Name)
 	if err != nil {
-		k.fail("", "%s", err)
+		k.fail(hintOf(err), "%s", err)
 	}
 	k.objs = objs
 	want, unknown := k.p.needs(ctx, k.c.Workload, objs)
@@ -128,6 +128,7 @@ func (k *checking) deployment(ctx context.Context) error {
 	if err := k.service(d, svcs, plan); err != nil {
 		return err
 	}
+	k.others(ctx)
 	if live == nil {
 		return nil
 	}

@@ -32,7 +32,7 @@ func (p *Platform) setColour(ctx context.Context, t stages.Track, r stages.Relea
 		}
 		return p.first(ctx, objs, t, r, replicas)
 	}
-	if err := p.applyOthers(ctx, objs.others, ns, r.Run); err != nil {
+	if err := p.applyOthers(ctx, objs.others, t.Workload, r.Run); err != nil {
 		return err
 	}
 	if objs.service != nil { // First, so that a pod is in its endpoints at once.

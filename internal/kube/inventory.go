@@ -86,11 +86,16 @@ func (p *Platform) missing(ctx context.Context, us []*unstructured.Unstructured,
 			return nil, err
 		}
 		u = place(u, k, ns)
-		_, err = p.c.Get(ctx, k.gvr, u.GetNamespace(), u.GetName())
-		if IsNotFound(err) {
+		now, err := p.c.Get(ctx, k.gvr, u.GetNamespace(), u.GetName())
+		switch {
+		case IsNotFound(err):
 			out = append(out, u)
-		} else if err != nil {
+		case err != nil:
 			return nil, err
+		case isVersion(u):
+			if err := checkVersion(k, now, u); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return out, nil

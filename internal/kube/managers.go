@@ -8,12 +8,12 @@ import (
 )
 
 // LastManager returns who, other than Headgate, last wrote an object's
-// specification, "" where the object does not say.
+// specification or data, "" where the object does not say.
 func LastManager(u *unstructured.Unstructured) string {
 	var last *metav1.ManagedFieldsEntry
 	entries := u.GetManagedFields()
 	for i, e := range entries {
-		if e.Manager == Manager || e.Subresource == "status" || e.FieldsV1 == nil || !bytes.Contains(e.FieldsV1.GetRawBytes(), []byte(`"f:spec"`)) {
+		if e.Manager == Manager || e.Subresource == "status" || e.FieldsV1 == nil || !says(e.FieldsV1.GetRawBytes()) {
 			continue
 		}
 		if last == nil || e.Time != nil && (last.Time == nil || !e.Time.Before(last.Time)) {
@@ -24,4 +24,14 @@ func LastManager(u *unstructured.Unstructured) string {
 		return ""
 	}
 	return last.Manager
+}
+
+// says reports whether a manager's fields are among what an object is for.
+func says(fields []byte) bool {
+	for _, f := range []string{`"f:spec"`, `"f:data"`, `"f:binaryData"`} {
+		if bytes.Contains(fields, []byte(f)) {
+			return true
+		}
+	}
+	return false
 }

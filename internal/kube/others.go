@@ -76,7 +76,7 @@ func (p *Platform) changes(ctx context.Context, k mapped, now, u *unstructured.U
 	if leftAlone(u) {
 		return false
 	}
-	would, err := p.c.Apply(ctx, k.gvr, u, Write{DryRun: true})
+	would, err := p.c.apply(ctx, k.gvr, u, Write{DryRun: true})
 	return err != nil || !sameContent(now, would)
 }
 
@@ -186,35 +186,64 @@ func sameContent(a, b *unstructured.Unstructured) bool {
 
 // applyOthers makes the other objects of a release what the manifests say, and
 // leaves fields that they do not name to whoever sets them. What the run makes
-// is signed, so that a rollback knows it.
-func (p *Platform) applyOthers(ctx context.Context, us []*unstructured.Unstructured, ns string, run pipeline.Info) error {
+// is signed, so that a rollback knows it. Nothing is changed where the cluster
+// would refuse one of them.
+func (p *Platform) applyOthers(ctx context.Context, us []*unstructured.Unstructured, w stages.Workload, run pipeline.Info) error {
+	w.Namespace = p.c.ns(w)
+	if err := p.tryOthers(ctx, us, w.Namespace); err != nil {
+		return err
+	}
 	for _, u := range us {
 		k, err := p.c.mapping(ctx, u.GroupVersionKind())
 		if err != nil {
 			return err
 		}
-		if err := p.applyOther(ctx, k, place(u, k, ns), run); err != nil {
+		if err := p.applyOther(ctx, k, place(u, k, w.Namespace), made{w, run}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *Platform) applyOther(ctx context.Context, k mapped, u *unstructured.Unstructured, run pipeline.Info) error {
+// tryOthers looks for objects that are there and that others would have to
+// give up fields of, before the first is changed.
+func (p *Platform) tryOthers(ctx context.Context, us []*unstructured.Unstructured, ns string) error {
+	var errs []error
+	for _, u := range us {
+		k, err := p.c.mapping(ctx, u.GroupVersionKind())
+		if err != nil {
+			continue // Its definition may be among those before it.
+		}
+		if _, err := p.tryOther(ctx, k, place(u, k, ns)); err != nil && !IsNotFound(err) && !noDryRun(err) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// made says for which workload, and by which run, something is made.
+type made struct {
+	workload stages.Workload
+	run      pipeline.Info
+}
+
+func (p *Platform) applyOther(ctx context.Context, k mapped, u *unstructured.Unstructured, by made) error {
 	now, err := p.c.Get(ctx, k.gvr, u.GetNamespace(), u.GetName())
 	switch {
 	case err != nil && !IsNotFound(err):
 		return err
+	case now != nil && isVersion(u):
+		return checkVersion(k, now, u)
 	case now != nil && leftAlone(u):
 		return nil
-	case now == nil || ours(now) && now.GetAnnotations()[RunAnnotation] == run.ID:
-		sign(u, run)
+	case now == nil || ours(now) && now.GetAnnotations()[RunAnnotation] == by.run.ID:
+		sign(u, by.run)
 	case isSecret(u) && p.changes(ctx, k, now, u):
-		if err := p.keepFormer(ctx, k, now, run); err != nil {
+		if err := p.keepFormer(ctx, k, now, by); err != nil {
 			return err
 		}
 	}
-	_, err = p.c.Apply(ctx, k.gvr, u, Write{})
+	_, err = p.c.apply(ctx, k.gvr, u, Write{})
 	return err
 }
 
@@ -228,7 +257,7 @@ func isSecret(u *unstructured.Unstructured) bool {
 
 // leftAlone reports whether an object that is there already is not changed by
 // a release.
-func leftAlone(u *unstructured.Unstructured) bool { return routed(u.GetKind()) }
+func leftAlone(u *unstructured.Unstructured) bool { return routed(u.GetKind()) || isVersion(u) }
 
 // formerName is the name of the copy of a Secret that a run makes.
 func formerName(name string, run pipeline.Info) string {

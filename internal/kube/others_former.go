@@ -9,7 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/headgate-dev/headgate/pipeline"
+	"github.com/headgate-dev/headgate/stages"
 )
 
 const (
@@ -86,8 +86,8 @@ func sum(s string) string {
 // keepFormer makes a copy of a Secret before a run changes it for the first
 // time, in the Secret's own namespace: its values are in no journal and do not
 // leave the cluster. A copy that is there already stays what it is.
-func (p *Platform) keepFormer(ctx context.Context, k mapped, now *unstructured.Unstructured, run pipeline.Info) error {
-	name := formerName(now.GetName(), run)
+func (p *Platform) keepFormer(ctx context.Context, k mapped, now *unstructured.Unstructured, by made) error {
+	name := formerName(now.GetName(), by.run)
 	there, err := p.getOurs(ctx, k, now.GetNamespace(), name)
 	if err != nil || there != nil {
 		return err
@@ -96,18 +96,10 @@ func (p *Platform) keepFormer(ctx context.Context, k mapped, now *unstructured.U
 	if err != nil {
 		return err
 	}
-	sign(u, run)
+	sign(u, by.run)
+	addLabel(u, workloadLabel, stages.Suffixed(by.workload.Name, ""))
 	if _, err := p.c.Create(ctx, k.gvr, u, Write{}); err != nil && !IsConflict(err) {
 		return fmt.Errorf("keep what %s was: %w", describe(k.gvr, now.GetNamespace(), now.GetName()), err)
 	}
 	return nil
-}
-
-// dropFormer removes the copy of a Secret that keepFormer made.
-func (p *Platform) dropFormer(ctx context.Context, k mapped, namespace, name string, run pipeline.Info) error {
-	u, err := p.getOurs(ctx, k, namespace, formerName(name, run))
-	if err != nil || u == nil {
-		return err
-	}
-	return p.c.Delete(ctx, k.gvr, u, false)
 }

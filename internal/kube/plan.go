@@ -107,10 +107,10 @@ func (p *Platform) planOther(ctx context.Context, u *unstructured.Unstructured, 
 	switch {
 	case now == nil:
 		after, err = p.c.Create(ctx, k.gvr, u, Write{DryRun: true})
-	case !apply || routed(u.GetKind()):
+	case !apply || leftAlone(u):
 		return pipeline.PlannedWrite{}, nil
 	default:
-		after, err = p.c.Apply(ctx, k.gvr, u, Write{DryRun: true})
+		after, err = p.c.apply(ctx, k.gvr, u, Write{DryRun: true})
 	}
 	if err != nil {
 		return pipeline.PlannedWrite{}, err

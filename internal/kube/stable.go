@@ -89,7 +89,7 @@ func (p *Platform) promote(ctx context.Context, live *unstructured.Unstructured,
 	if canary != nil && ours(canary) {
 		basis = canary.GetAnnotations()[basisAnnotation]
 	}
-	if err := p.applyOthers(ctx, objs.others, live.GetNamespace(), pr.release.Run); err != nil {
+	if err := p.applyOthers(ctx, objs.others, t.Workload, pr.release.Run); err != nil {
 		return err
 	}
 	if canary != nil && ours(canary) {
