@@ -62,42 +62,82 @@ func fate(image string) kubetest.Fate {
 	return kubetest.Fine
 }
 
-func TestPlatformConforms(t *testing.T) {
-	portstest.Platform(t, func(t *testing.T) portstest.PlatformFixture {
-		s, c := kubetest.New(t, objects(t, "user")...)
-		s.With(func() { s.Fate = fate })
-		var first []json.RawMessage
-		for _, u := range append(objects(t, "fresh"), kubetest.Objects(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: fresh-config}, data: {a: b}}")...) {
-			b, err := u.MarshalJSON()
-			if err != nil {
-				t.Fatal(err)
-			}
-			first = append(first, b)
-		}
-		p := c.Platform(kube.Settings{})
-		if err := p.AwaitReady(t.Context(), stable, 2, nil); err != nil {
+func TestPlatformConforms(t *testing.T) { portstest.Platform(t, fixture) }
+
+func TestPlatformRestores(t *testing.T) { portstest.Restorer(t, fixture) }
+
+func TestPlatformHasColours(t *testing.T) { portstest.Colours(t, fixture) }
+
+// colourApp is a workload of two colours, with a Service of their own and one
+// that has the traffic.
+const colourApp = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web-blue, namespace: shop, labels: {app: web, version: blue}}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web, version: blue}}
+  template:
+    metadata: {labels: {app: web, version: blue}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: web
+        image: r.example/user:1
+        ports: [{containerPort: 8000, name: http}]
+        readinessProbe: {httpGet: {path: /ready, port: http}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {app: web, version: blue}
+  ports: [{port: 80, targetPort: http}]
+`
+
+var (
+	blue  = stages.Track{Workload: stages.Workload{Namespace: "shop", Name: "web-blue"}, Peer: stages.Workload{Namespace: "shop", Name: "web-green"}, Name: stages.Blue}
+	green = stages.Track{Workload: blue.Peer, Peer: blue.Workload, Name: stages.Green}
+)
+
+func fixture(t *testing.T) portstest.PlatformFixture {
+	s, c := kubetest.New(t, append(objects(t, "user"), kubetest.Objects(t, colourApp)...)...)
+	s.With(func() { s.Fate = fate })
+	var first []json.RawMessage
+	for _, u := range append(objects(t, "fresh"), kubetest.Objects(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: fresh-config}, data: {a: b}}")...) {
+		b, err := u.MarshalJSON()
+		if err != nil {
 			t.Fatal(err)
 		}
-		return portstest.PlatformFixture{
-			Platform: p,
-			Workload: stages.Workload{Namespace: "shop", Name: "user"},
-			Replicas: 2,
-			Old:      stages.Release{Image: "r.example/user:1", Run: run("0")},
-			New:      stages.Release{Image: "r.example/user@sha256:2", Run: run("1")},
-			Broken:   stages.Release{Image: "r.example/user@sha256:gone", Run: run("1")},
-			Missing:  stages.Workload{Namespace: "shop", Name: "fresh"},
-			First:    stages.Release{Image: "r.example/fresh@sha256:1", Manifests: first, Run: run("1")},
-			Running: func(_ *testing.T, tr stages.Track, image string) int {
-				return s.Ready(tr.Workload.Namespace, deployment(tr), image)
-			},
-			State:    func(*testing.T) string { return strings.Join(s.Names(), "\n") },
-			Patience: 20 * time.Second,
+		first = append(first, b)
+	}
+	p := c.Platform(kube.Settings{})
+	for _, track := range []stages.Track{stable, blue} {
+		if err := p.AwaitReady(t.Context(), track, 2, nil); err != nil {
+			t.Fatal(err)
 		}
-	})
+	}
+	return portstest.PlatformFixture{
+		Platform: p,
+		Workload: stages.Workload{Namespace: "shop", Name: "user"},
+		Replicas: 2,
+		Old:      stages.Release{Image: "r.example/user:1", Run: run("0")},
+		New:      stages.Release{Image: "r.example/user@sha256:2", Run: run("1")},
+		Broken:   stages.Release{Image: "r.example/user@sha256:gone", Run: run("1")},
+		Missing:  stages.Workload{Namespace: "shop", Name: "fresh"},
+		First:    stages.Release{Image: "r.example/fresh@sha256:1", Manifests: first, Run: run("1")},
+		Running: func(_ *testing.T, tr stages.Track, image string) int {
+			return s.Ready(tr.Workload.Namespace, deployment(tr), image)
+		},
+		State:    func(*testing.T) string { return strings.Join(s.Names(), "\n") },
+		Patience: 20 * time.Second,
+		Blue:     blue,
+		Green:    green,
+	}
 }
 
 func deployment(t stages.Track) string {
-	if t.Name == stages.Stable {
+	if t.Name != stages.Canary {
 		return t.Workload.Name
 	}
 	return kube.CanaryName(t.Workload.Name)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -15,7 +16,7 @@ import (
 // write it, so that what it defaults, and what its admission adds or refuses,
 // is part of the answer.
 func (p *Platform) PlanTrack(ctx context.Context, t stages.Track, r stages.Release, replicas int) ([]pipeline.PlannedWrite, error) {
-	if t.Name == stages.Stable {
+	if t.Name != stages.Canary {
 		out, err := p.planStable(ctx, t, r, replicas)
 		return out, wrap("plan "+t.String(), err)
 	}
@@ -43,18 +44,26 @@ func (p *Platform) PlanTrack(ctx context.Context, t stages.Track, r stages.Relea
 	return out, nil
 }
 
-// planStable plans a promotion or a first deployment.
+// planStable plans what makes the user's own Deployment take a release, or
+// makes it.
 func (p *Platform) planStable(ctx context.Context, t stages.Track, r stages.Release, replicas int) ([]pipeline.PlannedWrite, error) {
 	ns := p.c.ns(t.Workload)
-	objs, err := readManifests(r, ns, t.Workload.Name)
-	if err != nil {
-		return nil, err
-	}
 	live, err := p.c.Get(ctx, deployments(), ns, t.Workload.Name)
 	if err != nil && !IsNotFound(err) {
 		return nil, err
 	}
+	objs, err := p.objectsFor(ctx, t, r, live)
+	if err != nil {
+		return nil, err
+	}
 	var out []pipeline.PlannedWrite
+	if objs.service != nil {
+		pw, err := p.planWrite(ctx, objs.service)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, pw)
+	}
 	for _, u := range objs.others {
 		pw, err := p.planOther(ctx, u, ns, live != nil)
 		if err != nil {
@@ -88,7 +97,11 @@ func (p *Platform) planStable(ctx context.Context, t stages.Track, r stages.Rele
 			return nil, err
 		}
 	}
-	return append(out, planned(live, after)), nil
+	pw := planned(live, after)
+	if len(objs.notes) > 0 {
+		pw.Summary += " (" + strings.Join(objs.notes, "; ") + ")"
+	}
+	return append(out, pw), nil
 }
 
 // planOther plans one of the other objects of the manifests; a write without a
