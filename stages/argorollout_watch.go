@@ -33,7 +33,7 @@ func (r *argoRun) wrong(now ArgoRollout) error {
 		return r.drift(now.By, "at "+imagesOf(now), "at "+r.release.Image)
 	case !now.Observed:
 		return nil
-	case now.PromoteFull:
+	case now.PromoteFull && r.Promote.Value != "person":
 		return r.drift(now.StatusBy, "promoted in full", "at its steps")
 	case now.Aborted && now.Message != "" && strings.Contains(strings.ToLower(now.Message), "analysis"):
 		return &argoError{"Argo Rollouts aborted: " + now.Message, "kubectl get analysisruns shows what its own analysis measured"}

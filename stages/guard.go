@@ -34,7 +34,9 @@ func carrying(s *pipeline.Scope) []Track {
 			tracks = nil
 		}
 		if task, ok := st.Task.(rollout); ok && s.StageOutputs(st.Name) != nil {
-			tracks = append(tracks, task.carrier(s.StageOutputs(st.Name)))
+			if t := task.carrier(s.StageOutputs(st.Name)); t.Name != "" { // else somebody else looks after it
+				tracks = append(tracks, t)
+			}
 		}
 	}
 	return tracks

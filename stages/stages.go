@@ -17,6 +17,7 @@ func Grammar(parts *Parts, sections ...pipeline.Section) pipeline.Grammar {
 			rollingKind(parts),
 			blueGreenKind(parts),
 			canaryKind(parts),
+			argoRolloutKind(parts),
 			gateKind(parts),
 			flagKind(parts),
 			runKind(parts),
@@ -44,5 +45,6 @@ func Undoers(parts *Parts) map[string]pipeline.Undoer {
 		autoscalerThing: autoscalerUndoer{parts},
 		flagThing:       flagUndoer{parts},
 		runThing:        runUndoer{parts},
+		argoThing:       argoUndoer{parts},
 	}
 }
