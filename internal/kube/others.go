@@ -106,13 +106,29 @@ func (p *Platform) restoreOther(ctx context.Context, s saved) error {
 	}
 	for try := 1; ; try++ {
 		err := p.setContent(ctx, k, was)
-		if err == nil || !IsConflict(err) || try == conflictTries {
+		if err == nil {
+			return p.dropFormer(ctx, k, s)
+		}
+		if !IsConflict(err) || try == conflictTries {
 			return err
 		}
 		if err := pause(ctx, conflictPause); err != nil {
 			return err
 		}
 	}
+}
+
+// dropFormer removes the copy of a Secret that has been put back, so that no
+// trace of the run is left.
+func (p *Platform) dropFormer(ctx context.Context, k mapped, s saved) error {
+	if s.Former == "" {
+		return nil
+	}
+	keep, err := p.getOurs(ctx, k, s.Namespace, s.Former)
+	if err != nil || keep == nil {
+		return err
+	}
+	return p.c.Delete(ctx, k.gvr, keep, false)
 }
 
 // unmake removes an object that was not there, where the run has made it.

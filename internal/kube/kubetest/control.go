@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -143,9 +144,10 @@ func (s *Server) deployment(k string, u *unstructured.Unstructured) {
 			Name: d.Name + "-" + h, Namespace: d.Namespace, Labels: d.Spec.Template.Labels,
 			Annotations:     map[string]string{"deployment.kubernetes.io/revision": fmt.Sprint(d.Generation)},
 			OwnerReferences: []metav1.OwnerReference{{UID: d.UID, Kind: "Deployment", Name: d.Name, APIVersion: "apps/v1"}},
-		}}
+		}, Spec: appsv1.ReplicaSetSpec{Replicas: d.Spec.Replicas, Template: d.Spec.Template}}
 		s.store(set, untyped(&rs, "apps/v1", "ReplicaSet"))
 	}
+	s.retire(d.UID, set)
 	owner := s.objects[set]
 	fate := Fine
 	if s.Fate != nil {
@@ -186,6 +188,19 @@ func (s *Server) deployment(k string, u *unstructured.Unstructured) {
 	next.SetAnnotations(a)
 	next.Object["spec"] = u.Object["spec"]
 	s.store(k, next)
+}
+
+// retire takes the pods from a Deployment's former ReplicaSets.
+func (s *Server) retire(uid types.UID, present string) {
+	for _, k := range s.sorted() {
+		u := s.objects[k]
+		if res, _, _ := split(k); res != "replicasets" || k == present || len(u.GetOwnerReferences()) == 0 || u.GetOwnerReferences()[0].UID != uid {
+			continue
+		}
+		u = u.DeepCopy()
+		_ = unstructured.SetNestedField(u.Object, int64(0), "spec", "replicas")
+		s.store(k, u)
+	}
 }
 
 // owned returns the keys of a Deployment's pods, of one template or all.

@@ -53,6 +53,9 @@ func (s *Server) serve(r *http.Request, q request) (int, any) {
 	case verb == "update" && u.GetResourceVersion() != "" && u.GetResourceVersion() != now.GetResourceVersion():
 		return refuse(http.StatusConflict, metav1.StatusReasonConflict, "the object has been modified")
 	case verb == "patch" && now != nil:
+		if refusal := conflicts(r, q, now, &u); refusal != nil {
+			return http.StatusConflict, refusal
+		}
 		merged := now.DeepCopy()
 		merge(merged.Object, u.Object)
 		u = *merged
