@@ -16,7 +16,7 @@ import (
 // guardGrace is how long a track may be without any ready pod before it is
 // given up. Its share of the users gets errors all the while, but one late
 // probe must not end a release.
-const guardGrace = 2 * time.Second
+const guardGrace = time.Second
 
 // Guard watches a track that has traffic; see [stages.Guard]. What cannot be
 // seen, since the cluster does not answer, says nothing about the pods.

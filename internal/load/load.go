@@ -42,6 +42,9 @@ type Config struct {
 	Count int
 	// NewConnections opens one for each request; else they are kept.
 	NewConnections bool
+	// PerConnection closes a kept connection after so many requests, as clients
+	// and proxies do that want to notice changes; 0 means never.
+	PerConnection int
 	// Connections is how many are used at most at once, 1 to 512; 0 means 32.
 	Connections int
 	// Timeout bounds a request from when it was due; 0 means 5 s.
@@ -78,6 +81,9 @@ func (c Config) check() (Config, *url.URL, error) {
 	}
 	if c.Count == 0 {
 		c.Count = MaxRequests
+	}
+	if c.PerConnection < 0 {
+		return c, nil, errors.New("the requests of a connection cannot be less than 0")
 	}
 	if c.Connections == 0 {
 		c.Connections = 32
@@ -118,7 +124,7 @@ func Start(ctx context.Context, c Config) (*Load, error) {
 	ctx, stop := context.WithCancel(ctx)
 	l := &Load{config: c, stop: stop, done: make(chan struct{}), slots: make(chan *slot, c.Connections)}
 	for range c.Connections {
-		l.slots <- &slot{target: u, host: c.Host, fresh: c.NewConnections}
+		l.slots <- &slot{target: u, host: c.Host, fresh: c.NewConnections, most: c.PerConnection}
 	}
 	l.tally = newTally(time.Now(), c)
 	go func() {

@@ -62,6 +62,22 @@ func TestEveryRequestIsSentOnce(t *testing.T) {
 	}
 }
 
+func TestKeptConnectionsAreChanged(t *testing.T) {
+	var opened atomic.Int64
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	r := run(t, load.Config{URL: s.URL, Rate: 500, Count: 100, Connections: 2, PerConnection: 10})
+	if got := opened.Load(); got != 10 || r.Failed != 0 {
+		t.Errorf("got %d connections and %d failed, want 10 and 0", got, r.Failed)
+	}
+}
+
 // A server that hangs for a while makes all the requests late that were due
 // meanwhile, not only those that were sent.
 func TestNoCoordinatedOmission(t *testing.T) {

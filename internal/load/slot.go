@@ -28,6 +28,8 @@ type slot struct {
 	target *url.URL
 	host   string
 	fresh  bool
+	most   int // requests of one connection, 0 for any number
+	sent   int // on this one
 	conn   net.Conn
 	reader *bufio.Reader
 }
@@ -37,12 +39,13 @@ func (s *slot) close() {
 		_ = s.conn.Close()
 		s.conn = nil
 	}
+	s.sent = 0
 }
 
 // do makes one request and says how it went.
 func (s *slot) do(number int, deadline time.Time) outcome {
 	o, keep := s.exchange(number, deadline)
-	if s.fresh || !keep {
+	if s.sent++; s.fresh || !keep || s.sent == s.most {
 		s.close()
 	}
 	return o

@@ -20,6 +20,8 @@ import (
 //	NEVER_READY=true   answers /ready with 503
 //	SLOW=1500ms        takes that long for each profile
 //	LEAK=5             keeps another 5 MiB each second
+//	DIE_AFTER=50       after that many profiles, breaks every connection off
+//	                   and answers /ready with 503
 //	FAIL_RATE=0.2      answers that share of the profiles with 500, evenly
 //
 // FAIL_RATE can be held back until something happens; all that is set must
@@ -37,6 +39,7 @@ type faults struct {
 	slow              time.Duration
 	leak              int // MiB per second
 
+	dieAfter     int64
 	failRate     float64
 	failAfter    int64
 	failAboveRPS int64
@@ -67,6 +70,7 @@ func readFaults(getenv func(string) string) (*faults, error) {
 		{"CRASH", func(s string) (err error) { f.crash, err = strconv.ParseBool(s); return }},
 		{"NEVER_READY", func(s string) (err error) { f.neverReady, err = strconv.ParseBool(s); return }},
 		{"SLOW", func(s string) (err error) { f.slow, err = time.ParseDuration(s); return }},
+		{"DIE_AFTER", func(s string) (err error) { f.dieAfter, err = strconv.ParseInt(s, 10, 64); return }},
 		{"LEAK", func(s string) (err error) { f.leak, err = strconv.Atoi(s); return }},
 		{"FAIL_RATE", func(s string) (err error) { f.failRate, err = strconv.ParseFloat(s, 64); return }},
 		{"FAIL_AFTER", func(s string) (err error) { f.failAfter, err = strconv.ParseInt(s, 10, 64); return }},
@@ -81,6 +85,9 @@ func readFaults(getenv func(string) string) (*faults, error) {
 	}
 	return f, nil
 }
+
+// dead reports whether the process serves nobody any more.
+func (f *faults) dead() bool { return f.dieAfter > 0 && f.asked.Load() >= f.dieAfter }
 
 // strike delays a user's request, and reports whether it shall fail.
 func (f *faults) strike(ctx context.Context, client *flags.Client, user flags.Context) bool {

@@ -59,7 +59,7 @@ func (s *service) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+profilePath, s.measured(s.profile))
 	mux.HandleFunc("GET /health", s.answer(func() bool { return true }))
-	mux.HandleFunc("GET /ready", s.answer(func() bool { return !s.bad.neverReady }))
+	mux.HandleFunc("GET /ready", s.answer(func() bool { return !s.bad.neverReady && !s.bad.dead() }))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Version", s.version)
@@ -80,7 +80,11 @@ func (s *service) answer(ok func() bool) http.HandlerFunc {
 
 // profile answers in the format that the flag says for the user.
 func (s *service) profile(w http.ResponseWriter, r *http.Request) int {
+	if s.bad.dead() {
+		panic(http.ErrAbortHandler)
+	}
 	id := r.PathValue("id")
+	linger(r)
 	user := flags.User(id).With("country", r.URL.Query().Get("country"))
 	if s.bad.strike(r.Context(), s.flags, user) {
 		return reply(w, http.StatusInternalServerError, map[string]string{"error": "the profile cannot be read", "version": s.version})
@@ -92,6 +96,22 @@ func (s *service) profile(w http.ResponseWriter, r *http.Request) int {
 		Format: 2, User: person{ID: id, DisplayName: "User " + id}, Contact: contact{Email: id + "@example.com"}, Version: s.version,
 	})
 }
+
+// linger makes a request take as long as it asks for with ?takes=2s, at most
+// maxTakes: some take long, and a rollout must not break them off.
+func linger(r *http.Request) {
+	takes, err := time.ParseDuration(r.URL.Query().Get("takes"))
+	if err != nil || takes <= 0 {
+		return
+	}
+	select {
+	case <-time.After(min(takes, maxTakes)):
+	case <-r.Context().Done():
+	}
+}
+
+// maxTakes bounds what a request can ask for.
+const maxTakes = 5 * time.Second
 
 // measured counts what a handler, which returns its status, answers.
 func (s *service) measured(h func(http.ResponseWriter, *http.Request) int) http.HandlerFunc {

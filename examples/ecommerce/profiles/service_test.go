@@ -92,6 +92,32 @@ func TestProbesAndMetrics(t *testing.T) {
 	}
 }
 
+func TestDeath(t *testing.T) {
+	h := start(t, flags.Static(nil), "DIE_AFTER", "3")
+	for range 3 {
+		if code, _ := get(t, h, "/profile/1"); code != 200 {
+			t.Errorf("got %d before its time", code)
+		}
+	}
+	if code, _ := get(t, h, "/ready"); code != 503 {
+		t.Errorf("got /ready %d from a dead service", code)
+	}
+	defer func() {
+		if recover() != http.ErrAbortHandler {
+			t.Error("a dead service answers")
+		}
+	}()
+	get(t, h, "/profile/1")
+}
+
+func TestRequestsThatTakeLong(t *testing.T) {
+	h := start(t, flags.Static(nil))
+	began := time.Now()
+	if code, _ := get(t, h, "/profile/1?takes=30ms"); code != 200 || time.Since(began) < 30*time.Millisecond {
+		t.Errorf("got %d after %s", code, time.Since(began))
+	}
+}
+
 func failures(t *testing.T, h http.Handler, n int) int {
 	t.Helper()
 	failed := 0
