@@ -128,6 +128,9 @@ func releases() map[string]map[string]string {
 	all := map[string]map[string]string{
 		story.Old: {},
 		"badflag": {"FAIL_RATE": "0.5", "FAIL_FLAG": "e2e_bad_profile"},
+		// Those that end gracefully; the others break off what they are at.
+		"old-graceful": {"GRACEFUL": "true"}, "good-graceful": {"GRACEFUL": "true"},
+		"dies": {"DIE_AFTER": "60"},
 	}
 	for _, s := range story.Stories() {
 		if !s.Missing {
