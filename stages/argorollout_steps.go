@@ -109,6 +109,7 @@ func (r *argoRun) bake(ctx context.Context, watch *watching) error {
 func (r *argoRun) watched(ctx context.Context, at ArgoRollout, work func(ctx context.Context) error) error {
 	look := func(ctx context.Context) error {
 		err := r.rollouts.Follow(ctx, r.workload(), func(now ArgoRollout) (bool, error) {
+			now = r.seen(now)
 			if err := r.wrong(now); err != nil {
 				return false, err
 			}
@@ -146,6 +147,7 @@ func (r *argoRun) endPause(ctx context.Context, step int) error {
 		if err != nil {
 			return err
 		}
+		now = r.seen(now)
 		if err := r.wrong(now); err != nil {
 			return err
 		}
@@ -170,6 +172,7 @@ func (r *argoRun) endPause(ctx context.Context, step int) error {
 func (r *argoRun) follow(ctx context.Context, until func(now ArgoRollout) bool) error {
 	r.moved = r.scope.Now()
 	return r.rollouts.Follow(ctx, r.workload(), func(now ArgoRollout) (bool, error) {
+		now = r.seen(now)
 		r.report(now)
 		if err := r.wrong(now); err != nil {
 			return false, err
@@ -183,6 +186,13 @@ func (r *argoRun) follow(ctx context.Context, until func(now ArgoRollout) bool) 
 		}
 		return false, r.still(now)
 	})
+}
+
+// seen takes a status that still speaks of the former template as one that has
+// not seen ours.
+func (r *argoRun) seen(now ArgoRollout) ArgoRollout {
+	now.Observed = now.Observed && now.New != r.state.Hash
+	return now
 }
 
 // held reports whether the Rollout waits for somebody to promote it, and that

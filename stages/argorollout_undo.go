@@ -87,7 +87,7 @@ func (b argoBack) await(ctx context.Context) error {
 			return false, &DriftError{Thing: "rollout " + b.state.Workload.String(), Found: "gone", Want: "there"}
 		case !SameTemplate(now.Template, b.state.Former):
 			return false, &DriftError{Thing: "rollout " + b.state.Workload.String(), Found: "at " + imagesOf(now), Want: "at its former template", By: now.By}
-		case !now.Observed || now.New == "":
+		case !now.Observed || now.New != b.state.Hash:
 			return false, nil
 		case now.New != now.Stable && !now.PromoteFull:
 			return false, b.ask(ctx, now, ArgoPromoteFull)
