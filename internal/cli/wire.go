@@ -137,12 +137,8 @@ func router(c *kube.Cluster, t stages.Traffic, split stages.Split) (stages.Route
 	if !ok {
 		namespace, name = "", target
 	}
-	set := route.Settings{Namespace: namespace, Route: name, Split: split, Service: t.Service.Value, Matches: t.Match}
-	switch kind {
-	case stages.HTTPRouteRouter:
-		return route.NewHTTPRoute(c, set)
-	}
-	return nil, fmt.Errorf("choose router: %s is not known", cmp.Or(kind, "none"))
+	set := route.Settings{Namespace: namespace, Route: name, Split: split, Service: t.Service.Value, Matches: t.Match, Upstream: t.Upstream.Value}
+	return route.New(c, kind, set)
 }
 
 // namesMetrics reports whether a pipeline says where metrics are.

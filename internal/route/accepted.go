@@ -1,26 +1,13 @@
 package route
 
 import (
-	"cmp"
-	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-
-	"github.com/headgate-dev/headgate/stages"
 )
-
-// settle is how long conditions must stay true after a write where the
-// controller does not say which generation they are about.
-const settle = 2 * time.Second
-
-var errNotInTime = errors.New("its controller has not accepted it in time")
 
 // NotAcceptedError reports a route that a Gateway's controller does not carry
 // out.
@@ -41,55 +28,9 @@ func (e *NotAcceptedError) Hint() string {
 	return "read the route's status.parents and the log of the Gateway's controller"
 }
 
-// await waits until the route, as written, holds and every parent has accepted
-// it. holds returns an error when somebody else has changed it again.
-func (r *HTTPRoute) await(ctx context.Context, written *unstructured.Unstructured, holds func(*unstructured.Unstructured) error) error {
-	if err := holds(written); err != nil {
-		return err
-	}
-	began := time.Now()
-	if r.refused(written) == nil && said(written) {
-		return nil // It has been accepted already; it was not changed.
-	}
-	outer := ctx
-	ctx, cancel := context.WithTimeoutCause(ctx, r.set.Timeout, errNotInTime)
-	defer cancel()
-	mirrors := r.c.Mirrors(ctx)
-	defer mirrors.Close()
-	mi := mirrors.Add(r.kind.gvr, r.set.Namespace, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", r.set.Route).String()})
-	tick := time.NewTicker(settle / 4)
-	defer tick.Stop()
-	last := errNotInTime
-	for {
-		us, synced, err := mi.Objects()
-		switch {
-		case err != nil:
-			last = err
-		case synced && len(us) == 0:
-			return &stages.DriftError{Thing: r.Name(), Found: "gone", Want: "the route"}
-		case synced && us[0].GetGeneration() >= written.GetGeneration():
-			if err := holds(us[0]); err != nil {
-				return err
-			}
-			if last = r.refused(us[0]); last == nil && (said(us[0]) || time.Since(began) >= settle) {
-				return nil
-			}
-		}
-		select {
-		case <-mirrors.Changed():
-		case <-tick.C:
-		case <-ctx.Done():
-			if outer.Err() != nil {
-				return context.Cause(outer)
-			}
-			return cmp.Or(last, errNotInTime)
-		}
-	}
-}
-
 // refused returns why not every parent carries out the route at its present
 // generation; nil when all do. What is not said is a refusal.
-func (r *HTTPRoute) refused(u *unstructured.Unstructured) error {
+func (gatewayDialect) refused(r *RuleRouter, u *unstructured.Unstructured) error {
 	spec, status, err := parents(u)
 	if err != nil {
 		return err
@@ -134,7 +75,7 @@ func lacking(cs []metav1.Condition, t string, generation int64) string {
 }
 
 // said reports whether all conditions say which generation they are about.
-func said(u *unstructured.Unstructured) bool {
+func (gatewayDialect) said(u *unstructured.Unstructured) bool {
 	_, status, err := parents(u)
 	if err != nil {
 		return false

@@ -17,110 +17,148 @@ import (
 )
 
 // Check finds out whether the route could be split; it changes nothing.
-func (r *HTTPRoute) Check(ctx context.Context, c stages.RolloutCheck) ([]pipeline.Finding, error) {
+func (r *RuleRouter) Check(ctx context.Context, c stages.RolloutCheck) ([]pipeline.Finding, error) {
 	k := &checking{r: r}
-	missing, err := r.c.Missing(ctx, r.permissions())
-	if err != nil {
-		return nil, wrap("check "+r.Name(), err)
-	}
-	if len(missing) > 0 {
-		k.fail("give the account a Role with these rules: "+kube.Rules(missing), "the account may not %s", kube.Together(missing))
-		return k.found, nil
-	}
-	u, err := r.get(ctx)
-	if kube.IsNotFound(err) {
-		if makes(c.Release, r.kind.name, r.set.Route) {
-			return k.found, nil // A first deployment makes it.
-		}
-		k.fail("check the name, and traffic: httpRoute: namespace/name if it is in another namespace", "there is no %s %s in namespace %s", r.kind.name, r.set.Route, r.set.Namespace)
-		return k.found, nil
-	}
-	if err != nil {
-		return nil, wrap("check "+r.Name(), err)
-	}
-	n, err := r.names(ctx, u)
-	if err != nil {
-		k.fail(hint(err), "%s", err)
-		return k.found, nil
-	}
-	k.route(u, n)
-	if err := k.service(ctx, u, n); err != nil {
-		return nil, wrap("check "+r.Name(), err)
-	}
-	if err := k.others(ctx, n); err != nil {
-		return nil, wrap("check "+r.Name(), err)
-	}
-	return k.found, nil
+	err := k.all(ctx, c)
+	return k.found, wrap("check "+r.Name(), err)
 }
 
 type checking struct {
-	r     *HTTPRoute
-	found []pipeline.Finding
+	r *RuleRouter
+	findings
 }
 
-func (k *checking) fail(hint, format string, args ...any) {
-	k.found = append(k.found, pipeline.Finding{Message: fmt.Sprintf(format, args...), Hint: hint})
+// findings are what a check has found so far.
+type findings struct{ found []pipeline.Finding }
+
+func (f *findings) fail(hint, format string, args ...any) {
+	f.found = append(f.found, pipeline.Finding{Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-func (k *checking) warn(hint, format string, args ...any) {
-	k.found = append(k.found, pipeline.Finding{Message: fmt.Sprintf(format, args...), Hint: hint, Warning: true})
+func (f *findings) warn(hint, format string, args ...any) {
+	f.found = append(f.found, pipeline.Finding{Message: fmt.Sprintf(format, args...), Hint: hint, Warning: true})
 }
 
-// route checks weights and status.
-func (k *checking) route(u *unstructured.Unstructured, n names) {
-	w, err := n.weight(u)
-	switch {
-	case err != nil:
-		k.fail("", "%s: %s", k.r.Name(), err)
-	case w != 0:
-		k.fail("an earlier run is not finished: headgate recover puts it right", "%s gives %s of its traffic to Service %s already", k.r.Name(), percent(w), n.canary)
+// lack says which permissions are missing, and returns false when some are.
+func (f *findings) lack(ctx context.Context, c *kube.Cluster, want []kube.Permission) (bool, error) {
+	missing, err := c.Missing(ctx, want)
+	if err != nil || len(missing) == 0 {
+		return err == nil, err
 	}
-	if err := k.r.refused(u); err != nil {
-		k.fail(hint(err), "%s", err)
-	} else if !said(u) {
-		k.warn("", "the controller of %s does not say which generation of it it has accepted; every change waits %s for it", k.r.Name(), settle)
-	}
+	f.fail("give the account a Role with these rules: "+kube.Rules(missing), "the account may not %s", kube.Together(missing))
+	return false, nil
 }
 
-// service checks that the ports of the route are those of the Service.
-func (k *checking) service(ctx context.Context, u *unstructured.Unstructured, n names) error {
-	su, err := k.r.c.Get(ctx, schema.GroupVersionResource{Version: "v1", Resource: "services"}, n.namespace, n.stable)
+func (k *checking) all(ctx context.Context, c stages.RolloutCheck) error {
+	r := k.r
+	if ok, err := k.lack(ctx, r.c, r.permissions()); !ok {
+		return err
+	}
+	u, err := r.get(ctx)
 	if kube.IsNotFound(err) {
-		k.fail("", "there is no Service %s in namespace %s", n.stable, n.namespace)
+		if !makes(c.Release, r.kind.name, r.set.Route) { // A first deployment makes it.
+			k.fail(fmt.Sprintf("check the name, and traffic: %s: namespace/name if it is in another namespace", r.kind.router),
+				"there is no %s %s in namespace %s", r.kind.name, r.set.Route, r.set.Namespace)
+		}
+		return nil
+	}
+	if _, ok := errors.AsType[*NotInstalledError](err); ok {
+		k.fail(hint(err), "%s", err)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	var svc corev1.Service
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(su.Object, &svc); err != nil {
-		return fmt.Errorf("read service %s: %w", n.stable, err)
-	}
-	rules, err := n.rules(u)
+	n, err := r.names(ctx, u)
 	if err != nil {
-		return nil // Said by route already.
+		k.fail(hint(err), "%s", err)
+		return nil
 	}
-	for _, r := range rules {
-		ref, _ := r.refs()[r.stable].(map[string]any)
-		port, ok := number(ref["port"]), false
-		for _, p := range svc.Spec.Ports {
-			ok = ok || int64(p.Port) == port
+	k.route(u, n)
+	for _, check := range []func(context.Context, *unstructured.Unstructured, names) error{k.services, k.grants, k.writes, k.others} {
+		if err := check(ctx, u, n); err != nil {
+			return err
 		}
-		if !ok {
-			k.fail("", "rule %d of %s points at port %v of Service %s, which it does not have", r.index+1, k.r.Name(), ref["port"], n.stable)
-		}
-	}
-	if n.namespace != n.routeNamespace {
-		k.warn(fmt.Sprintf("a ReferenceGrant in %s must allow %s from %s to Services, not to %s alone", n.namespace, k.r.kind.name, n.routeNamespace, n.stable),
-			"%s and its Services are in different namespaces", k.r.Name())
 	}
 	return nil
 }
 
+// route checks weights and status.
+func (k *checking) route(u *unstructured.Unstructured, n names) {
+	w, err := n.share(u)
+	switch {
+	case err != nil:
+		k.fail("", "%s: %s", k.r.Name(), err)
+	case w != 0:
+		k.fail("an earlier run is not finished: headgate recover puts it right", "%s gives %s of its traffic to Service %s already", k.r.Name(), percent(w), n.new.name)
+	}
+	switch err := k.r.kind.dialect.refused(k.r, u); {
+	case err != nil:
+		k.fail(hint(err), "%s", err)
+	case k.r.kind.dialect.said(u):
+	case k.r.kind.group == istioGroup:
+	default:
+		k.warn("", "the controller of %s does not say which generation of it it has accepted; every change waits %s for it", k.r.Name(), k.r.set.Settle)
+	}
+	if n.colours && k.r.set.Service != "" {
+		k.fail("leave it out, and name the Service of a colour with its own key service", "traffic: service: %s names no colour's Service", k.r.set.Service)
+	}
+}
+
+// services checks that the ports of the route are those of the Services.
+func (k *checking) services(ctx context.Context, u *unstructured.Unstructured, n names) error {
+	rules, err := n.rules(u)
+	if err != nil {
+		return nil //nolint:nilerr // said by route already
+	}
+	for _, s := range []service{n.old, n.new} {
+		su, err := k.r.c.Get(ctx, schema.GroupVersionResource{Version: "v1", Resource: "services"}, s.namespace, s.name)
+		switch {
+		case kube.IsNotFound(err) && s == n.new:
+			continue // It is made with the track.
+		case kube.IsNotFound(err):
+			k.fail("", "there is no Service %s in namespace %s", s.name, s.namespace)
+			continue
+		case err != nil:
+			return err
+		}
+		var svc corev1.Service
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(su.Object, &svc); err != nil {
+			return fmt.Errorf("read service %s: %w", s.name, err)
+		}
+		for _, r := range rules {
+			k.port(r, n, svc)
+		}
+	}
+	return nil
+}
+
+// port checks the port of one rule.
+func (k *checking) port(r rule, n names, svc corev1.Service) {
+	at := r.old
+	if at < 0 {
+		at = r.new
+	}
+	port := n.dialect.port(r.refs[at])
+	if port < 0 && len(svc.Spec.Ports) == 1 {
+		return // Istio needs none then.
+	}
+	for _, p := range svc.Spec.Ports {
+		if int64(p.Port) == port {
+			return
+		}
+	}
+	k.fail("", "rule %d of %s points at port %d of Service %s, which it does not have", r.index+1, k.r.Name(), port, svc.Name)
+}
+
 // others warns of other routes that point at the same Service: what comes by
 // them is not split.
-func (k *checking) others(ctx context.Context, n names) error {
-	l, err := k.r.c.List(ctx, k.r.kind.gvr, k.r.set.Namespace, metav1.ListOptions{})
+func (k *checking) others(ctx context.Context, _ *unstructured.Unstructured, n names) error {
+	at, err := k.r.resource(ctx)
+	if err != nil {
+		return err
+	}
+	l, err := k.r.c.List(ctx, at, k.r.set.Namespace, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
@@ -129,10 +167,17 @@ func (k *checking) others(ctx context.Context, n names) error {
 			continue
 		}
 		if rules, err := n.rules(&l.Items[i]); err == nil && len(rules) > 0 {
-			k.warn("", "%s %s points at Service %s too; requests that come by it all go to stable", k.r.kind.name, l.Items[i].GetName(), n.stable)
+			k.warn("", "%s %s points at Service %s too; requests that come by it all go to %s", k.r.kind.name, l.Items[i].GetName(), n.old.name, oldName(k.r.set.Split))
 		}
 	}
 	return nil
+}
+
+func oldName(s stages.Split) string {
+	if s.Old.Name == "" {
+		return stages.Stable
+	}
+	return s.Old.Name
 }
 
 // makes reports whether a release's manifests hold an object.

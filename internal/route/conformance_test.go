@@ -72,7 +72,7 @@ const (
 `
 )
 
-func newWorld(t *testing.T, rules string) (*kubetest.Server, *route.HTTPRoute) {
+func newWorld(t *testing.T, rules string) (*kubetest.Server, *route.RuleRouter) {
 	t.Helper()
 	s, c := kubetest.New(t, kubetest.Objects(t, strings.Replace(world, "RULES", rules, 1))...)
 	r, err := route.NewHTTPRoute(c, route.Settings{Route: "user", Split: stages.Split{Old: stages.Track{Workload: stages.Workload{Namespace: "shop", Name: "user"}, Name: stages.Stable}}})

@@ -1,90 +1,91 @@
 package route
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
-	"math"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// names are the Services that a route splits between.
+// names are the Services that a route splits between, and how it names them.
 type names struct {
-	stable, canary string
-	// namespace is theirs, routeNamespace the route's, which is the default
-	// of a backend.
-	namespace, routeNamespace string
+	dialect
+	old, new service
+	// routeNamespace is the route's, the default of a backend.
+	routeNamespace string
 	// port limits what is split; 0 is any.
 	port int64
+	// colours says that either track may be without a backend.
+	colours bool
+	matches []match
 }
 
-// is reports whether a backend is the Service called name.
-func (n names) is(ref map[string]any, name string) bool {
-	group, _ := ref["group"].(string)
-	kind, _ := ref["kind"].(string)
-	ns, _ := ref["namespace"].(string)
-	return group == "" && cmp.Or(kind, "Service") == "Service" && ref["name"] == name &&
-		cmp.Or(ns, n.routeNamespace) == n.namespace && (n.port == 0 || number(ref["port"]) == n.port)
+// is reports whether a backend is a Service.
+func (n names) is(ref map[string]any, s service) bool {
+	return n.points(ref, s, n.routeNamespace) && (n.port == 0 || n.dialect.port(ref) == n.port)
 }
 
-// number reads a whole number as JSON decoders give it; -1 for anything else.
-func number(v any) int64 {
-	switch v := v.(type) {
-	case int64:
-		return v
-	case int:
-		return int64(v)
-	case float64:
-		if v == math.Trunc(v) {
-			return int64(v)
-		}
-	}
-	return -1
-}
-
-// weightOf reads a backend's weight, whose default is 1.
-func weightOf(ref map[string]any) (int64, error) {
-	v, ok := ref["weight"]
-	if !ok || v == nil {
-		return 1, nil
-	}
-	w := number(v)
-	if w < 0 || w > maxWeight {
-		return 0, fmt.Errorf("backend %v has the weight %v", ref["name"], v)
-	}
-	return w, nil
-}
-
-// rule is one that points at stable.
+// rule is one that points at one of the tracks.
 type rule struct {
 	index int
 	rule  map[string]any
-	// stable and canary are the places of their backends, canary -1 if there
-	// is none.
-	stable, canary int
-	split          split
+	refs  []map[string]any
+	// old and new are the places of their backends, -1 if there is none.
+	old, new int
+	split    split
 }
 
-// refs are the backends of the rule.
-func (r rule) refs() []any {
-	refs, _ := r.rule["backendRefs"].([]any)
-	return refs
-}
-
-// rules finds those that point at stable. A rule that gives no traffic to
-// either track is not one of them. The rules are parts of u.
-func (n names) rules(u *unstructured.Unstructured) ([]rule, error) {
-	all, _, err := unstructured.NestedFieldNoCopy(u.Object, "spec", "rules")
+// listOf returns the rules of a route, which are parts of it.
+func (n names) listOf(u *unstructured.Unstructured) ([]map[string]any, error) {
+	all, _, err := unstructured.NestedFieldNoCopy(u.Object, n.rulesAt()...)
 	if err != nil {
 		return nil, fmt.Errorf("read rules: %w", err)
 	}
 	list, _ := all.([]any)
-	var out []rule
+	return objects(list, "rule")
+}
+
+// objects reads a list of objects.
+func objects(list []any, what string) ([]map[string]any, error) {
+	out := make([]map[string]any, len(list))
 	for i, v := range list {
 		m, ok := v.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("read rules: rule %d is no object", i+1)
+			return nil, fmt.Errorf("read %s %d: it is no object", what, i+1)
+		}
+		out[i] = m
+	}
+	return out, nil
+}
+
+func anySlice(list []map[string]any) []any {
+	out := make([]any, len(list))
+	for i, m := range list {
+		out[i] = m
+	}
+	return out
+}
+
+// setList makes list the rules of a route.
+func (n names) setList(u *unstructured.Unstructured, list []map[string]any) error {
+	return unstructured.SetNestedSlice(u.Object, anySlice(list), n.rulesAt()...)
+}
+
+// rules finds those that point at a track. A rule that gives no traffic to
+// either is not one of them, nor is one that was made for matches.
+func (n names) rules(u *unstructured.Unstructured) ([]rule, error) {
+	list, err := n.listOf(u)
+	if err != nil {
+		return nil, err
+	}
+	return n.among(list)
+}
+
+func (n names) among(list []map[string]any) ([]rule, error) {
+	var out []rule
+	for i, m := range list {
+		if n.ours(m) {
+			continue
 		}
 		r, ok, err := n.rule(m)
 		if err != nil {
@@ -99,45 +100,62 @@ func (n names) rules(u *unstructured.Unstructured) ([]rule, error) {
 
 // rule reads one; false when it does not concern the tracks.
 func (n names) rule(m map[string]any) (rule, bool, error) {
-	r := rule{rule: m, stable: -1, canary: -1}
-	for i, v := range r.refs() {
-		ref, ok := v.(map[string]any)
-		if !ok {
-			return rule{}, false, fmt.Errorf("backend %d is no object", i+1)
-		}
-		w, err := weightOf(ref)
+	r := rule{rule: m, old: -1, new: -1}
+	list, _ := m[n.backends()].([]any)
+	var err error
+	if r.refs, err = objects(list, "backend"); err != nil {
+		return rule{}, false, err
+	}
+	for i, ref := range r.refs {
+		w, err := n.weight(ref, len(r.refs) == 1)
 		if err != nil {
 			return rule{}, false, err
 		}
 		switch {
-		case n.is(ref, n.stable):
-			if r.stable >= 0 {
-				return rule{}, false, fmt.Errorf("it has two backends of Service %s; it is not clear how to split them", n.stable)
+		case n.is(ref, n.old):
+			if r.old >= 0 {
+				return rule{}, false, fmt.Errorf("it has two backends of Service %s; it is not clear how to split them", n.old.name)
 			}
-			r.stable, r.split.stable = i, w
-		case n.is(ref, n.canary):
-			if r.canary >= 0 {
-				return rule{}, false, fmt.Errorf("it has two backends of Service %s", n.canary)
+			r.old, r.split.stable = i, w
+		case n.is(ref, n.new):
+			if r.new >= 0 {
+				return rule{}, false, fmt.Errorf("it has two backends of Service %s", n.new.name)
 			}
-			r.canary, r.split.canary = i, w
+			r.new, r.split.canary = i, w
 		default:
 			r.split.others = append(r.split.others, w)
 		}
 	}
-	if r.stable < 0 && r.canary >= 0 {
-		return rule{}, false, fmt.Errorf("it points at Service %s and not at %s", n.canary, n.stable)
+	if r.old < 0 && r.new >= 0 && !n.colours {
+		return rule{}, false, fmt.Errorf("it points at Service %s and not at %s", n.new.name, n.old.name)
 	}
-	return r, r.stable >= 0 && r.split.stable+r.split.canary > 0, nil
+	return r, r.split.stable+r.split.canary > 0, nil
 }
 
-// weight is the share of the canary, which must be the same in every rule.
-func (n names) weight(u *unstructured.Unstructured) (float64, error) {
+// pointsAt reports whether any rule of a route has a backend of a Service,
+// whatever its weight.
+func (n names) pointsAt(u *unstructured.Unstructured, s service) bool {
+	list, err := n.listOf(u)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(list, func(m map[string]any) bool {
+		refs, _ := m[n.backends()].([]any)
+		return slices.ContainsFunc(refs, func(v any) bool {
+			ref, ok := v.(map[string]any)
+			return ok && n.is(ref, s)
+		})
+	})
+}
+
+// share is that of the new track, which must be the same in every rule.
+func (n names) share(u *unstructured.Unstructured) (float64, error) {
 	rules, err := n.rules(u)
 	if err != nil {
 		return 0, err
 	}
 	if len(rules) == 0 {
-		return 0, fmt.Errorf("no rule points at Service %s", n.stable)
+		return 0, n.nothing()
 	}
 	first := 0.0
 	for i, r := range rules {
@@ -155,50 +173,99 @@ func (n names) weight(u *unstructured.Unstructured) (float64, error) {
 	return first, nil
 }
 
-// setWeight changes the weights in u.
-func (n names) setWeight(u *unstructured.Unstructured, to float64) error {
-	rules, err := n.rules(u)
+func (n names) nothing() error {
+	if n.colours {
+		return fmt.Errorf("no rule gives traffic to Service %s or %s", n.old, n.new)
+	}
+	return fmt.Errorf("no rule points at Service %s", n.old.name)
+}
+
+// setShare changes the weights in u, and brings the rules for matches.
+func (n names) setShare(u *unstructured.Unstructured, to float64) error {
+	list, err := n.listOf(u)
+	if err != nil {
+		return err
+	}
+	list = slices.DeleteFunc(list, n.ours)
+	rules, err := n.among(list)
 	if err != nil {
 		return err
 	}
 	if len(rules) == 0 {
-		return fmt.Errorf("no rule points at Service %s", n.stable)
+		return n.nothing()
 	}
 	for _, r := range rules {
-		if r.canary < 0 && to == 0 {
-			continue
-		}
-		s, err := r.split.at(to)
-		if err != nil {
+		if err := n.move(r, to); err != nil {
 			return fmt.Errorf("rule %d: %w", r.index+1, err)
 		}
-		refs, others := r.refs(), 0
-		for i, v := range refs {
-			ref, _ := v.(map[string]any) // [names.rule] has looked.
-			switch i {
-			case r.stable:
-				ref["weight"] = s.stable
-			case r.canary:
-				ref["weight"] = s.canary
-			default:
-				if w, err := weightOf(ref); err == nil && w != s.other(others) {
-					ref["weight"] = s.other(others)
-				}
-				others++
+	}
+	if list, err = n.withMatches(list); err != nil {
+		return err
+	}
+	return n.setList(u, list)
+}
+
+// move changes the weights of one rule.
+func (n names) move(r rule, to float64) error {
+	if r.new < 0 && to == 0 || r.old < 0 && to == 100 {
+		return nil
+	}
+	s, err := r.split.at(to)
+	if err != nil {
+		return err
+	}
+	s = n.tidy(s)
+	others := 0
+	for i, ref := range r.refs {
+		switch i {
+		case r.old:
+			ref["weight"] = s.stable
+		case r.new:
+			ref["weight"] = s.canary
+		default:
+			if w, err := n.weight(ref, false); err == nil && w != s.other(others) {
+				ref["weight"] = s.other(others)
 			}
-		}
-		if r.canary < 0 {
-			stable, _ := refs[r.stable].(map[string]any)
-			canary := maps.Clone(stable) // Port, filters and namespace are stable's.
-			canary["name"], canary["weight"] = n.canary, s.canary
-			if f, ok := stable["filters"].([]any); ok {
-				canary["filters"] = append([]any(nil), f...)
-			}
-			refs = append(refs[:r.stable+1], append([]any{canary}, refs[r.stable+1:]...)...)
-			r.rule["backendRefs"] = refs
+			others++
 		}
 	}
+	switch { // Port, filters and all else are the other track's.
+	case r.new < 0:
+		ref := n.pointed(r.refs[r.old], n.new, n.routeNamespace)
+		ref["weight"] = s.canary
+		r.refs = slices.Insert(r.refs, r.old+1, ref)
+	case r.old < 0:
+		ref := n.pointed(r.refs[r.new], n.old, n.routeNamespace)
+		ref["weight"] = s.stable
+		r.refs = slices.Insert(r.refs, r.new, ref)
+	}
+	r.rule[n.backends()] = anySlice(r.refs)
 	return nil
+}
+
+// settle takes the old track and the rules for matches out of u, whose new
+// track has all traffic.
+func (n names) settle(u *unstructured.Unstructured) error {
+	list, err := n.listOf(u)
+	if err != nil {
+		return err
+	}
+	list = slices.DeleteFunc(list, n.ours)
+	rules, err := n.among(list)
+	if err != nil {
+		return err
+	}
+	for _, r := range rules {
+		if r.old < 0 {
+			continue
+		}
+		refs := slices.Delete(r.refs, r.old, r.old+1)
+		if len(refs) == 1 {
+			n.only(refs[0])
+		}
+		r.rule[n.backends()] = anySlice(refs)
+	}
+	return n.setList(u, list)
 }
 
 // other is the weight of the i-th other backend, which without any stays as it

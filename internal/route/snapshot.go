@@ -2,9 +2,11 @@ package route
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -19,10 +21,12 @@ type snapshot struct {
 	Namespace string       `json:"namespace"`
 	Route     string       `json:"route"`
 	Split     stages.Split `json:"split"`
-	Service   string       `json:"service"`
-	Canary    string       `json:"canary"`
-	Port      int          `json:"port,omitempty"`
-	Rules     []savedRule  `json:"rules"`
+	// Service and Canary are those of the old and of the new track.
+	Service string      `json:"service"`
+	Canary  string      `json:"canary"`
+	Port    int         `json:"port,omitempty"`
+	Matches []match     `json:"matches,omitempty"`
+	Rules   []savedRule `json:"rules"`
 }
 
 // savedRule is one rule: its backends, and all the rest of it, by which it is
@@ -33,16 +37,27 @@ type savedRule struct {
 	BackendRefs []any           `json:"backendRefs"`
 }
 
-// FromSnapshot returns the router that made a snapshot, for putting it back.
-func FromSnapshot(c *kube.Cluster, was json.RawMessage) (stages.Router, error) {
+// rulesFrom returns the router that made a snapshot of rules.
+func rulesFrom(c *kube.Cluster, was json.RawMessage) (stages.Router, error) {
 	s, err := readSnapshot(was)
 	if err != nil {
 		return nil, err
 	}
-	if s.Router != httpRoute().router {
-		return nil, fmt.Errorf("read snapshot of route: there is no router %q", s.Router)
+	for _, k := range []kind{httpRoute(), grpcRoute(), virtualService()} {
+		if k.router != s.Router {
+			continue
+		}
+		r, err := newRuleRouter(c, k, Settings{
+			Namespace: s.Namespace, Route: s.Route, Split: s.Split, Service: s.Service, NewService: s.Canary, Port: s.Port,
+		})
+		if err != nil {
+			return nil, err
+		}
+		r.matches = s.Matches
+		r.resolved = s.names(k.dialect)
+		return r, nil
 	}
-	return NewHTTPRoute(c, Settings{Namespace: s.Namespace, Route: s.Route, Split: s.Split, Service: s.Service, Canary: s.Canary, Port: s.Port})
+	return nil, fmt.Errorf("read snapshot of route: %s has no rules", s.Router)
 }
 
 // readSnapshot decodes a snapshot, whose numbers stay whole.
@@ -59,10 +74,8 @@ func readSnapshot(was json.RawMessage) (snapshot, error) {
 		if !ok {
 			return snapshot{}, fmt.Errorf("read snapshot of route: rule %d has no backends", r.Index+1)
 		}
-		for _, v := range refs {
-			if _, ok := v.(map[string]any); !ok {
-				return snapshot{}, fmt.Errorf("read snapshot of route: a backend of rule %d is no object", r.Index+1)
-			}
+		if _, err := objects(refs, "backend"); err != nil {
+			return snapshot{}, fmt.Errorf("read snapshot of route: rule %d: %w", r.Index+1, err)
 		}
 		s.Rules[i].BackendRefs = refs
 	}
@@ -90,45 +103,50 @@ func whole(v any) any {
 }
 
 // without is a rule without its backends.
-func without(r map[string]any) json.RawMessage {
+func (n names) without(r map[string]any) json.RawMessage {
 	rest := maps.Clone(r)
-	delete(rest, "backendRefs")
+	delete(rest, n.backends())
 	return canonical(rest)
 }
 
-func (s snapshot) names() names {
-	return names{stable: s.Service, canary: s.Canary, port: int64(s.Port), namespace: s.Split.Old.Workload.Namespace, routeNamespace: s.Namespace}
+// names are those that the snapshot is about.
+func (s snapshot) names(d dialect) names {
+	old := s.Split.Old.Workload.Namespace
+	return names{
+		dialect: d, old: service{old, s.Service}, new: service{cmp.Or(s.Split.New.Workload.Namespace, old), s.Canary},
+		routeNamespace: s.Namespace, port: int64(s.Port), matches: s.Matches,
+		colours: s.Split.Old.Colour() && s.Split.New.Colour(),
+	}
 }
 
-// writeTo puts the saved backends into u. A rule whose other backends are not
-// what they were only has the canary taken out, in favour of stable.
-func (s snapshot) writeTo(u *unstructured.Unstructured) error {
-	all, _, err := unstructured.NestedFieldNoCopy(u.Object, "spec", "rules")
+// writeTo puts the saved backends into u, and takes out what was made for
+// matches. A rule whose other backends are not what they were only has the new
+// track taken out, in favour of the old one.
+func (s snapshot) writeTo(u *unstructured.Unstructured, n names) error {
+	list, err := n.listOf(u)
 	if err != nil {
-		return fmt.Errorf("read rules: %w", err)
+		return err
 	}
-	list, _ := all.([]any)
-	n := s.names()
+	list = slices.DeleteFunc(list, n.ours)
 	taken := map[int]bool{}
-	for i, v := range list {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return fmt.Errorf("read rule %d: it is no object", i+1)
-		}
-		if j, ok := s.find(m, i, taken); ok && n.sameOthers(m, s.Rules[j].BackendRefs) {
+	for i, m := range list {
+		if j, ok := s.find(n, m, i, taken); ok && n.sameOthers(m, s.Rules[j].BackendRefs) {
 			taken[j] = true
-			m["backendRefs"] = (&unstructured.Unstructured{Object: map[string]any{"refs": s.Rules[j].BackendRefs}}).DeepCopy().Object["refs"]
+			m[n.backends()] = deepCopy(s.Rules[j].BackendRefs)
 			continue
 		}
 		n.fold(m)
 	}
-	return nil
+	if len(list) == 0 {
+		return nil // There is no list to be written to.
+	}
+	return n.setList(u, list)
 }
 
 // find returns the saved rule that a rule is: the one at its place if the rest
 // of it is the same, else the first that is the same.
-func (s snapshot) find(m map[string]any, at int, taken map[int]bool) (int, bool) {
-	rest, found := without(m), -1
+func (s snapshot) find(n names, m map[string]any, at int, taken map[int]bool) (int, bool) {
+	rest, found := n.without(m), -1
 	for j, r := range s.Rules {
 		if taken[j] || !bytes.Equal(canonical(r.Rest), rest) {
 			continue
@@ -144,14 +162,19 @@ func (s snapshot) find(m map[string]any, at int, taken map[int]bool) (int, bool)
 }
 
 // sameOthers reports whether a rule has the same backends as a saved one, not
-// counting the canary and not counting weights, which our own splitting has
-// changed.
+// counting the new track, nor an old one that is gone, nor weights, all of
+// which our own splitting changes.
 func (n names) sameOthers(m map[string]any, saved []any) bool {
+	refs, _ := m[n.backends()].([]any)
+	hasOld := slices.ContainsFunc(refs, func(v any) bool {
+		ref, ok := v.(map[string]any)
+		return ok && n.is(ref, n.old)
+	})
 	bare := func(refs []any) []byte {
 		var out []any
 		for _, v := range refs {
 			ref, _ := v.(map[string]any)
-			if n.is(ref, n.canary) {
+			if n.is(ref, n.new) || !hasOld && n.is(ref, n.old) {
 				continue
 			}
 			ref = maps.Clone(ref)
@@ -160,34 +183,40 @@ func (n names) sameOthers(m map[string]any, saved []any) bool {
 		}
 		return canonical(out)
 	}
-	refs, _ := m["backendRefs"].([]any)
 	return bytes.Equal(bare(refs), bare(saved))
 }
 
-// fold takes the canary out of a rule and gives its weight to stable.
+// fold takes the new track out of a rule and gives its weight to the old one.
 func (n names) fold(m map[string]any) {
-	refs, _ := m["backendRefs"].([]any)
+	refs, _ := m[n.backends()].([]any)
 	var out []any
+	var moved map[string]any
+	old := -1
 	var freed int64
 	for _, v := range refs {
 		ref, _ := v.(map[string]any)
-		if w, err := weightOf(ref); n.is(ref, n.canary) {
-			if err == nil {
+		if n.is(ref, n.new) {
+			if w, err := n.weight(ref, len(refs) == 1); err == nil {
 				freed += w
 			}
+			moved = ref
 			continue
+		}
+		if n.is(ref, n.old) && old < 0 {
+			old = len(out)
 		}
 		out = append(out, v)
 	}
-	if len(out) == len(refs) {
+	switch {
+	case moved == nil:
 		return
-	}
-	for _, v := range out {
-		ref, _ := v.(map[string]any)
-		if w, err := weightOf(ref); err == nil && n.is(ref, n.stable) {
+	case old < 0: // It had the old track once, or would be left with nothing.
+		out = append(out, n.pointed(moved, n.old, n.routeNamespace))
+	default:
+		ref, _ := out[old].(map[string]any)
+		if w, err := n.weight(ref, false); err == nil {
 			ref["weight"] = min(w+freed, maxWeight)
-			break
 		}
 	}
-	m["backendRefs"] = out
+	m[n.backends()] = out
 }

@@ -97,3 +97,15 @@ func gcd(a, b int64) int64 {
 	}
 	return max(a, 1)
 }
+
+// times and over multiply and divide all weights.
+func (s split) times(k int64) split { return s.each(func(w int64) int64 { return w * k }) }
+func (s split) over(k int64) split  { return s.each(func(w int64) int64 { return w / k }) }
+
+func (s split) each(f func(int64) int64) split {
+	out := split{stable: f(s.stable), canary: f(s.canary)}
+	for _, o := range s.others {
+		out.others = append(out.others, f(o))
+	}
+	return out
+}

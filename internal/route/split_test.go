@@ -1,6 +1,7 @@
 package route
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"testing"
@@ -84,8 +85,10 @@ func FuzzSplit(f *testing.F) {
 // has no canary in it unless the snapshot had.
 func FuzzSnapshot(f *testing.F) {
 	f.Add([]byte(`{"router":"httpRoute","namespace":"n","route":"r","service":"s","canary":"c","rules":[{"index":0,"rest":{},"backendRefs":[{"name":"s"}]}]}`), []byte(`[{"backendRefs":[{"name":"s","weight":1},{"name":"c","weight":2}]}]`))
+	f.Add([]byte(`{"router":"istio","namespace":"n","route":"r","service":"s","canary":"c","split":{"old":{"workload":{"namespace":"n"}}},"matches":[{"cookie":"c","value":"v"}],"rules":[]}`),
+		[]byte(`[{"match":[{"uri":{"prefix":"/"}}],"route":[{"destination":{"host":"s.n.svc"},"weight":1},{"destination":{"host":"c","subset":"x"},"weight":2}]}]`))
 	f.Add([]byte(`{"router":"httpRoute","namespace":"n","route":"r","service":"s","canary":"c","rules":[{"backendRefs":[1]}]}`), []byte(`[1]`))
-	f.Fuzz(func(_ *testing.T, was, rules []byte) {
+	f.Fuzz(func(t *testing.T, was, rules []byte) {
 		s, err := readSnapshot(was)
 		if err != nil {
 			return
@@ -94,8 +97,16 @@ func FuzzSnapshot(f *testing.F) {
 		if json.Unmarshal(rules, &list) != nil {
 			return
 		}
-		u := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": whole(list)}}}
-		_ = s.writeTo(u)
-		_, _ = s.names().weight(u)
+		for _, d := range []dialect{gatewayDialect{}, istioDialect{}} {
+			u := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": whole(list), "http": whole(list)}}}
+			n := s.names(d)
+			_, _ = n.share(u)
+			_, _ = n.matching(u)
+			if s.writeTo(u, n) == nil && bytes.Contains(canonical(u.Object), []byte(matchPrefix+s.Canary+"-1")) && !bytes.Contains(rules, []byte(matchPrefix)) {
+				t.Errorf("%s has been made", matchPrefix)
+			}
+			_ = n.setShare(u, 20)
+			_ = n.settle(u)
+		}
 	})
 }
