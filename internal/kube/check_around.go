@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -26,7 +27,9 @@ func (k *checking) around(ctx context.Context, d *appsv1.Deployment, plan wanted
 		return err
 	}
 	for _, h := range hpas {
-		k.autoscaler(h, d)
+		if err := k.autoscaler(ctx, h, d); err != nil {
+			return err
+		}
 	}
 	qs, err := maybe[corev1.ResourceQuota](ctx, k, quotas())
 	if err != nil {
@@ -70,26 +73,42 @@ func maybe[T any](ctx context.Context, k *checking, gvr schema.GroupVersionResou
 	return ts, err
 }
 
-// autoscaler checks that a HorizontalPodAutoscaler cannot take stable's pods
-// away while the canary has its traffic: after a rollback they would be
-// missing.
-func (k *checking) autoscaler(h autoscalingv2.HorizontalPodAutoscaler, d *appsv1.Deployment) {
+// autoscaler checks that the account may do what an autoscaled workload needs:
+// its minimum is held at the size that it has, for a rollback must not find too
+// few pods, and a canary gets an autoscaler of its own.
+func (k *checking) autoscaler(ctx context.Context, h autoscalingv2.HorizontalPodAutoscaler, d *appsv1.Deployment) error {
 	ref := h.Spec.ScaleTargetRef
 	if ref.Kind != "Deployment" || ref.Name != d.Name {
-		return
+		return nil
 	}
-	least := int32(1)
-	if h.Spec.MinReplicas != nil {
-		least = *h.Spec.MinReplicas
+	var want []Permission
+	add := func(res schema.GroupVersionResource, verbs ...string) {
+		for _, v := range verbs {
+			want = append(want, Permission{Verb: v, Group: res.Group, Resource: res.Resource, Namespace: k.ns})
+		}
 	}
-	now := int32(wantedReplicas(d))
-	if least >= now {
-		k.warn("", "HorizontalPodAutoscaler %s scales Deployment %s; the canary itself is not autoscaled", h.Name, d.Name)
-		return
+	if slices.ContainsFunc(h.OwnerReferences, func(r metav1.OwnerReference) bool { return r.Kind == scaledObjectKind }) {
+		add(scaledObjects(), "get", "update")
+	} else {
+		add(autoscalers(), "get", "update")
 	}
-	k.fail(fmt.Sprintf("set its minReplicas to %d for the time of the rollout", now),
-		"HorizontalPodAutoscaler %s may scale Deployment %s down to %d, from %d, while the canary carries its traffic; a rollback would then find too few pods", h.Name, d.Name, least, now)
+	if k.canaryKind() && !k.c.Release.Shared {
+		add(autoscalers(), "get", "create", "update", "delete")
+	}
+	slices.SortFunc(want, func(a, b Permission) int { return strings.Compare(a.Resource+a.Verb, b.Resource+b.Verb) })
+	missing, err := k.p.c.Missing(ctx, slices.Compact(want))
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		k.fail("give the account a Role with these rules: "+Rules(missing),
+			"HorizontalPodAutoscaler %s scales Deployment %s, and the account may not %s", h.Name, d.Name, Together(missing))
+	}
+	return nil
 }
+
+// canaryKind reports whether the rollout makes a canary.
+func (k *checking) canaryKind() bool { return k.c.Kind == "" || k.c.Kind == "canary" }
 
 // quota checks that there is room for the canary.
 func (k *checking) quota(q corev1.ResourceQuota, d *appsv1.Deployment) {

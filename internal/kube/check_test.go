@@ -56,6 +56,14 @@ func TestCheck(t *testing.T) {
 		{name: "Service that would select the canary", world: healthy + "---\n{apiVersion: v1, kind: Service, metadata: {name: all, namespace: shop}, spec: {selector: {tier: backend}, ports: [{port: 80}]}}"},
 		{name: "left over", world: healthy + "---\n{apiVersion: v1, kind: Service, metadata: {name: user-canary, namespace: shop, labels: {headgate.dev/track: canary}, annotations: {headgate.dev/run: \"7\"}}, spec: {selector: {app: user-canary}, ports: [{port: 80}]}}"},
 		{name: "somebody else's", world: healthy + "---\n{apiVersion: v1, kind: Service, metadata: {name: user-canary, namespace: shop}, spec: {selector: {app: user-canary}, ports: [{port: 80}]}}"},
+		{
+			name: "autoscaler that the account may not hold", world: healthy + "---" + strings.ReplaceAll(scalerOf, "NAME", "user"),
+			change: func(s *kubetest.Server, _ *stages.RolloutCheck) {
+				s.With(func() {
+					s.Denied = func(verb, res string) bool { return res == "horizontalpodautoscalers" && verb != "list" }
+				})
+			},
+		},
 		{name: "autoscaler that may shrink stable", world: healthy + "---\n{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: user, namespace: shop}, spec: {scaleTargetRef: {kind: Deployment, name: user}, minReplicas: 1, maxReplicas: 9}}"},
 		{name: "autoscaler that may not", world: healthy + "---\n{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: user, namespace: shop}, spec: {scaleTargetRef: {kind: Deployment, name: user}, minReplicas: 2, maxReplicas: 9}}"},
 		{name: "quota", world: healthy + "---\n{apiVersion: v1, kind: ResourceQuota, metadata: {name: small, namespace: shop}, status: {hard: {pods: 3, requests.cpu: 1}, used: {pods: 2}}}"},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -68,6 +69,11 @@ func TestPlatformRestores(t *testing.T) { portstest.Restorer(t, fixture) }
 
 func TestPlatformHasColours(t *testing.T) { portstest.Colours(t, fixture) }
 
+func TestPlatformScales(t *testing.T) { portstest.Scaler(t, fixture) }
+
+const scalerOf = `
+{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: NAME, namespace: shop}, spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: NAME}, minReplicas: 1, maxReplicas: 5, metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}], behavior: {scaleDown: {stabilizationWindowSeconds: 60}}}}`
+
 // colourApp is a workload of two colours, with a Service of their own and one
 // that has the traffic.
 const colourApp = `
@@ -101,7 +107,7 @@ var (
 )
 
 func fixture(t *testing.T) portstest.PlatformFixture {
-	s, c := kubetest.New(t, append(objects(t, "user"), kubetest.Objects(t, colourApp)...)...)
+	s, c := kubetest.New(t, slices.Concat(objects(t, "user"), objects(t, "scaled"), kubetest.Objects(t, colourApp), kubetest.Objects(t, strings.ReplaceAll(scalerOf, "NAME", "scaled")))...)
 	s.With(func() { s.Fate = fate })
 	var first []json.RawMessage
 	for _, u := range append(objects(t, "fresh"), kubetest.Objects(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: fresh-config}, data: {a: b}}")...) {
@@ -112,7 +118,7 @@ func fixture(t *testing.T) portstest.PlatformFixture {
 		first = append(first, b)
 	}
 	p := c.Platform(kube.Settings{})
-	for _, track := range []stages.Track{stable, blue} {
+	for _, track := range []stages.Track{stable, blue, {Workload: stages.Workload{Namespace: "shop", Name: "scaled"}, Name: stages.Stable}} {
 		if err := p.AwaitReady(t.Context(), track, 2, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -133,6 +139,7 @@ func fixture(t *testing.T) portstest.PlatformFixture {
 		Patience: 20 * time.Second,
 		Blue:     blue,
 		Green:    green,
+		Scaled:   stages.Workload{Namespace: "shop", Name: "scaled"},
 	}
 }
 

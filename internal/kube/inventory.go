@@ -125,6 +125,11 @@ func (p *Platform) make(ctx context.Context, d *unstructured.Unstructured, missi
 	if now != nil {
 		inv = readInventory(now)
 	}
+	for _, o := range readInventory(d).Objects {
+		if !slices.Contains(inv.Objects, o) {
+			inv.Objects = append(inv.Objects, o)
+		}
+	}
 	if len(missing) > 0 {
 		inv.Making = true
 		for _, u := range missing {

@@ -141,6 +141,8 @@ func builtin(gvk schema.GroupVersionKind) (mapped, bool) {
 		return m("v1 serviceaccounts")
 	case "v1 Namespace":
 		return mapped{gvr("v1 namespaces"), false}, true
+	case "autoscaling/v2 HorizontalPodAutoscaler":
+		return m("autoscaling/v2 horizontalpodautoscalers")
 	case "gateway.networking.k8s.io/v1 HTTPRoute":
 		return m("gateway.networking.k8s.io/v1 httproutes")
 	}

@@ -25,7 +25,7 @@ func (p *Platform) PlanTrack(ctx context.Context, t stages.Track, r stages.Relea
 		return nil, fmt.Errorf("plan %s: %w", t, err)
 	}
 	var out []pipeline.PlannedWrite
-	for _, u := range append(w.missing, w.service, w.deployment) {
+	for _, u := range append(w.missing, w.service, w.autoscaler, w.deployment) {
 		if u == nil {
 			continue
 		}

@@ -55,6 +55,7 @@ var (
 	_ stages.Guard     = (*Platform)(nil)
 	_ stages.Restorer  = (*Platform)(nil)
 	_ stages.Resizer   = (*Platform)(nil)
+	_ stages.Scaler    = (*Platform)(nil)
 )
 
 // Platform returns the workloads of the cluster.

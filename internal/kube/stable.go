@@ -186,11 +186,25 @@ func routed(kind string) bool {
 }
 
 // adopt takes from the canary the objects that were made for it, since stable
-// needs them from now on.
+// needs them from now on, all but its own autoscaler.
 func (p *Platform) adopt(ctx context.Context, canary *unstructured.Unstructured) error {
-	for try := 1; len(readInventory(canary).Objects) > 0; try++ {
+	for try := 1; ; try++ {
+		var own inventory
+		for _, o := range readInventory(canary).Objects {
+			if o.Kind == autoscalerKind && o.Name == canary.GetName() {
+				own.Objects = append(own.Objects, o)
+			}
+		}
+		if len(readInventory(canary).Objects) == len(own.Objects) {
+			return nil
+		}
 		next := canary.DeepCopy()
 		annotate(next, inventoryAnnotation, "")
+		if len(own.Objects) > 0 {
+			if err := own.writeTo(next); err != nil {
+				return err
+			}
+		}
 		_, err := p.c.Update(ctx, deployments(), next, Write{})
 		if err == nil || !IsConflict(err) || try == conflictTries {
 			return err
@@ -199,5 +213,4 @@ func (p *Platform) adopt(ctx context.Context, canary *unstructured.Unstructured)
 			return err
 		}
 	}
-	return nil
 }

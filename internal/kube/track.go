@@ -44,15 +44,30 @@ func (p *Platform) SetTrack(ctx context.Context, t stages.Track, r stages.Releas
 		return fmt.Errorf("set %s: %w", t, err)
 	}
 	if want.scaleOnly {
-		_, err := p.write(ctx, want.deployment, Write{})
-		return wrap("set "+t.String(), err)
+		return wrap("set "+t.String(), p.scale(ctx, want))
 	}
 	if want.service != nil { // First, so that a pod is in its endpoints at once.
 		if _, err := p.write(ctx, want.service, Write{}); err != nil {
 			return fmt.Errorf("set %s: %w", t, err)
 		}
 	}
-	return wrap("set "+t.String(), p.make(ctx, want.deployment, want.missing, r.Run))
+	if err := p.make(ctx, want.deployment, want.missing, r.Run); err != nil || want.autoscaler == nil {
+		return wrap("set "+t.String(), err)
+	}
+	_, err = p.write(ctx, want.autoscaler, Write{})
+	return wrap("set "+t.String(), err)
+}
+
+// scale changes the size of the run's canary, and the minimum of its
+// autoscaler with it. The Deployment comes first: its inventory lists the
+// autoscaler, which may still have to be made.
+func (p *Platform) scale(ctx context.Context, w wanted) error {
+	_, err := p.write(ctx, w.deployment, Write{})
+	if err != nil || w.autoscaler == nil {
+		return err
+	}
+	_, err = p.write(ctx, w.autoscaler, Write{})
+	return err
 }
 
 // wanted is what a canary track shall be.
@@ -62,6 +77,8 @@ type wanted struct {
 	service *unstructured.Unstructured
 	// missing are objects of the manifests that the cluster does not have.
 	missing []*unstructured.Unstructured
+	// autoscaler is nil where stable has none.
+	autoscaler *unstructured.Unstructured
 	// scaleOnly says that the run's canary is there and only its size changes.
 	scaleOnly bool
 	mark      mark
@@ -79,8 +96,16 @@ func (p *Platform) canary(ctx context.Context, t stages.Track, r stages.Release,
 		// What the pods are was settled when this run made them; making it
 		// anew from a stable that was changed since would replace them.
 		now = now.DeepCopy()
+		was := replicasIn(now.Object)
 		set(now.Object, int64(replicas), "spec", "replicas")
-		return wanted{deployment: now, scaleOnly: true}, nil
+		w := wanted{deployment: now, scaleOnly: true}
+		if err := p.autoscale(ctx, &w, t.Workload, r); err != nil {
+			return wanted{}, err
+		}
+		if w.autoscaler != nil && was > replicas { // Found necessary by its autoscaler.
+			set(now.Object, int64(was), "spec", "replicas")
+		}
+		return w, nil
 	}
 	live, err := p.c.Get(ctx, deployments(), ns, t.Workload.Name)
 	if err != nil && !IsNotFound(err) {
@@ -110,6 +135,9 @@ func (p *Platform) canary(ctx context.Context, t stages.Track, r stages.Release,
 	}
 	if live != nil {
 		annotate(w.deployment, basisAnnotation, version(live))
+	}
+	if err := p.autoscale(ctx, &w, t.Workload, r); err != nil {
+		return wanted{}, err
 	}
 	w.missing, err = p.missing(ctx, forPods(objs.others), ns)
 	return w, err
@@ -179,6 +207,11 @@ func hasImage(u *unstructured.Unstructured, r stages.Release) bool {
 // check makes sure, before the first write, that no object in the way is
 // somebody else's.
 func (w wanted) check(ctx context.Context, p *Platform) error {
+	if w.autoscaler != nil {
+		if _, err := p.getOurs(ctx, mapped{gvr: autoscalers()}, w.autoscaler.GetNamespace(), w.autoscaler.GetName()); err != nil {
+			return err
+		}
+	}
 	if w.service == nil {
 		return nil
 	}

@@ -35,6 +35,9 @@ type PlatformFixture struct {
 	// Blue and Green are for [Colours] alone: Blue runs Old with Replicas pods,
 	// ready; Green, its peer, is missing.
 	Blue, Green stages.Track
+	// Scaled is for [Scaler] alone: it runs Old with Replicas pods, and has an
+	// autoscaler whose minimum is 1 and whose maximum is more than Replicas.
+	Scaled stages.Workload
 }
 
 // platformCase is a running case.
