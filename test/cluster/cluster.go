@@ -39,6 +39,8 @@ const (
 	prometheusAddress     = "127.0.0.1:19090"
 	redisAddress          = "127.0.0.1:6380"
 	redisPort             = "6380"
+	argoHealthPort        = "10280"
+	argoMetricsPort       = "10290"
 
 	pauseImage = "localhost/headgate-test/pause:1"
 	cniBin     = "/usr/lib/cni"

@@ -55,7 +55,7 @@ func (c *cluster) takeDown(ctx context.Context) error {
 		}
 	}
 	errs := []error{
-		c.stopProcesses(others...),
+		c.stopProcesses(append(others, argoRollouts)...),
 		c.removePods(ctx, programs),
 		c.stopProcesses("containerd", "etcd"),
 	}

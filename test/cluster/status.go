@@ -82,7 +82,7 @@ func (c *cluster) process(name string) (part, error) {
 		return part{}, fmt.Errorf("find %s: the cluster is down: %w", name, err)
 	}
 	var names []string
-	for _, p := range c.parts(programs) {
+	for _, p := range append(c.parts(programs), c.argoRolloutsPart("")) {
 		if p.argv == nil {
 			continue
 		}
@@ -97,6 +97,9 @@ func (c *cluster) process(name string) (part, error) {
 // startPart starts a part of the running cluster that was stopped.
 func (c *cluster) startPart(ctx context.Context, name string) error {
 	p, err := c.process(name)
+	if name == argoRollouts && err == nil {
+		p, err = c.prepareArgoRollouts(ctx)
+	}
 	if err != nil {
 		return err
 	}
