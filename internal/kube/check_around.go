@@ -53,9 +53,7 @@ func (k *checking) around(ctx context.Context, d *appsv1.Deployment, plan wanted
 			k.warn("", "PodDisruptionBudget %s protects the pods of %s and not those of its canary, which have %s=%s", b.Name, d.Name, plan.mark.Key, plan.mark.Canary)
 		}
 	}
-	for _, np := range nps {
-		k.networkPolicy(np, stable, canary)
-	}
+	k.network(nps, podLabels{old: stable, new: canary})
 	return nil
 }
 
@@ -167,28 +165,6 @@ func add(to map[corev1.ResourceName]resource.Quantity, name corev1.ResourceName,
 	amount.Mul(times)
 	total.Add(amount)
 	to[name] = total
-}
-
-// networkPolicy warns of rules that know stable's pods by the label that the
-// canary's have another value of.
-func (k *checking) networkPolicy(np networkingv1.NetworkPolicy, stable, canary map[string]string) {
-	if only(&np.Spec.PodSelector, stable, canary) {
-		k.warn("select the pods by a label that the rollout does not change", "NetworkPolicy %s is for stable's pods and would not be for the canary's", np.Name)
-		return
-	}
-	var peers []networkingv1.NetworkPolicyPeer
-	for _, r := range np.Spec.Ingress {
-		peers = append(peers, r.From...)
-	}
-	for _, r := range np.Spec.Egress {
-		peers = append(peers, r.To...)
-	}
-	for _, peer := range peers {
-		if peer.PodSelector != nil && only(peer.PodSelector, stable, canary) {
-			k.warn("allow the pods by a label that the rollout does not change", "NetworkPolicy %s lets stable's pods through and would not let the canary's", np.Name)
-			return
-		}
-	}
 }
 
 // only reports whether a selector selects stable's pods and not the canary's.
