@@ -144,7 +144,9 @@ func hopeless(allowed []rule) bool {
 
 // covered reports whether some rule surely allows all that r does.
 func covered(r rule, by []rule) bool {
-	return slices.ContainsFunc(by, func(b rule) bool { return b.allPorts(r) && (len(b.peers) == 0 || len(r.peers) > 0 && every(r.peers, b.peers)) })
+	return slices.ContainsFunc(by, func(b rule) bool {
+		return b.allPorts(r) && (len(b.peers) == 0 || len(r.peers) > 0 && every(r.peers, b.peers))
+	})
 }
 
 // allPorts reports whether a rule is for all ports that another is for.

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/headgate-dev/headgate/stages"
@@ -79,7 +81,25 @@ func (p *Platform) look(ctx context.Context, ns, name string) (observed, error) 
 		return o, err
 	}
 	o.events = p.eventsOf(ctx, ns)
-	return o, nil
+	return o, p.routes(ctx, ns, &o)
+}
+
+// routes reads the Services of a track and what their endpoints hold.
+func (p *Platform) routes(ctx context.Context, ns string, o *observed) error {
+	svcs, err := listAs[corev1.Service](ctx, p.c, services(), ns, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, s := range selectingAll(svcs, o.deployment.Spec.Template.Labels) {
+		o.services = append(o.services, s.Name)
+	}
+	if len(o.services) == 0 {
+		return nil
+	}
+	o.slices, err = listAs[discoveryv1.EndpointSlice](ctx, p.c, endpointSlices(), ns, metav1.ListOptions{
+		LabelSelector: discoveryv1.LabelServiceName + " in (" + strings.Join(o.services, ",") + ")",
+	})
+	return err
 }
 
 // eventsOf reads the events of a namespace, as far as that is possible: they
@@ -116,10 +136,11 @@ func (p *Platform) tell(ctx context.Context, b *strings.Builder, o observed, pod
 		if cs.Ready || cs.State.Terminated != nil && cs.State.Terminated.ExitCode == 0 {
 			continue
 		}
-		if cs.LastTerminationState.Terminated != nil {
+		before := cs.LastTerminationState.Terminated != nil && cs.State.Terminated == nil
+		if before {
 			p.tellLog(ctx, b, "last log lines of "+cs.Name+" before it ended", logOf{pod.Namespace, pod.Name, cs.Name, true})
 		}
-		if cs.State.Running != nil || cs.LastTerminationState.Terminated == nil {
+		if !before || cs.State.Running != nil {
 			p.tellLog(ctx, b, "last log lines of "+cs.Name, logOf{pod.Namespace, pod.Name, cs.Name, false})
 		}
 	}
@@ -177,6 +198,10 @@ type logOf struct {
 	previous                  bool
 }
 
+// noLog is what a kubelet sends in place of the log of a container that is
+// gone already.
+var noLog = regexp.MustCompile(`^(unable to retrieve container logs for|failed to try resolving symlinks in path) `)
+
 var errNoLogs = errors.New("there is no access to logs")
 
 // logs reads the last lines of a container's log, a bounded part of it within
@@ -203,21 +228,19 @@ func (c *Cluster) logs(ctx context.Context, l logOf) ([]string, error) {
 	for sc := bufio.NewScanner(io.LimitReader(body, logBytes)); sc.Scan(); {
 		lines = append(lines, shorten(strings.ToValidUTF8(sc.Text(), "?"), 500))
 	}
+	if len(lines) == 1 && noLog.MatchString(lines[0]) {
+		return nil, errNoLogs
+	}
 	return lines[max(0, len(lines)-logLines):], nil
 }
 
 // lastWords returns the last line that a container in trouble has logged, ""
-// where there is none. What ended last is asked first: what runs now has
-// perhaps not come to the same point yet.
+// where there is none.
 func (p *Platform) lastWords(ctx context.Context, ns string, q Problem) string {
 	if !q.speaks() {
 		return ""
 	}
-	order := []bool{true, false}
-	if q.Code == NotPassing || q.Code == InitRunning {
-		order = []bool{false, true}
-	}
-	for _, previous := range order {
+	for _, previous := range []bool{q.Previous, !q.Previous} {
 		lines, err := p.c.logs(ctx, logOf{ns, q.Pod, q.Container, previous})
 		if err != nil {
 			continue

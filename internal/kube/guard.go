@@ -48,7 +48,7 @@ func (p *Platform) Guard(ctx context.Context, t stages.Track) error {
 		case lost.IsZero():
 			lost = time.Now()
 		case time.Since(lost) >= guardGrace:
-			return lostPods(t, fmt.Sprintf("none of its pods has been ready for %s, while it has traffic", guardGrace))
+			return lostPods(t, fmt.Sprintf("none of its pods has been ready for %s, while it has traffic", guardGrace)+p.lostWhy(ctx, t))
 		}
 		select {
 		case <-mirrors.Changed():
@@ -77,6 +77,26 @@ func (p *Platform) guarded(ctx context.Context, t stages.Track) (*unstructured.U
 		case <-ctx.Done():
 		}
 	}
+}
+
+// lostWhy says why pods are not ready any more, as far as the cluster tells at
+// once: users get errors meanwhile.
+func (p *Platform) lostWhy(ctx context.Context, t stages.Track) string {
+	ctx, cancel := context.WithTimeout(ctx, lookAgain)
+	defer cancel()
+	o, err := p.look(ctx, p.c.ns(t.Workload), trackName(t))
+	if err != nil {
+		return ""
+	}
+	problems := o.diagnose(p.set.Restarts)
+	if len(problems) == 0 {
+		return ""
+	}
+	why := "; " + problems[0].Cause
+	if last := p.lastWords(ctx, p.c.ns(t.Workload), problems[0]); last != "" {
+		why += "; its last line: " + last
+	}
+	return why
 }
 
 func lostPods(t stages.Track, cause string) error {

@@ -24,6 +24,9 @@ type Problem struct {
 	Quiet time.Duration
 	// Pod and Container say where, if it is about one.
 	Pod, Container string
+	// Previous is true where the log of the container as it was before its last
+	// start says more than that since then.
+	Previous bool
 }
 
 // key tells whether a problem is still the same one a moment later.

@@ -17,7 +17,7 @@ func (o observed) ended(c container, restarts int) (Problem, bool) {
 	if last.Reason == "StartError" || last.Reason == "ContainerCannotRun" {
 		return startProblem(c, last.Reason, last.Message), true
 	}
-	p := Problem{Code: CrashLoop, Grace: Patient, Action: "read the container's last log lines in the evidence: headgate report"}
+	p := Problem{Code: CrashLoop, Grace: Patient, Previous: c.status.State.Terminated == nil, Action: "read the container's last log lines in the evidence: headgate report"}
 	if c.init {
 		p.Code = InitFailed
 	}
@@ -88,7 +88,11 @@ func (o observed) killedBy(c container, last *corev1.ContainerStateTerminated) (
 		return "", ""
 	}
 	for _, kind := range []string{"startup", "liveness"} {
-		e, ok := o.event(c.pod, "Killing", fmt.Sprintf("Container %s failed %s probe", c.status.Name, kind))
+		words := fmt.Sprintf("ontainer %s failed %s probe", c.status.Name, kind) // of a sidecar, "Init container"
+		e, ok := o.event(c.pod, "Killing", "C"+words)
+		if !ok {
+			e, ok = o.event(c.pod, "Killing", "Init c"+words)
+		}
 		if after := last.FinishedAt.Sub(when(e)); !ok || after < -restartSlack || after > graceOf(c.pod)+restartSlack {
 			continue // It is about another end.
 		}

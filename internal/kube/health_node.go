@@ -72,11 +72,13 @@ var storageFull = regexp.MustCompile(`exceed(?:s|ed)[^.]*(?:local ephemeral|limi
 func (o observed) endedByNodes(restarts int) (Problem, bool) {
 	var last corev1.Pod
 	n, own := 0, 0
+	why := ""
 	for _, p := range o.finished() {
+		said := o.whyFinished(p)
 		if n++; n == 1 || last.CreationTimestamp.Before(&p.CreationTimestamp) {
-			last = p
+			last, why = p, said
 		}
-		if storageFull.MatchString(p.Status.Message) {
+		if storageFull.MatchString(said) {
 			own++
 		}
 	}
@@ -85,8 +87,7 @@ func (o observed) endedByNodes(restarts int) (Problem, bool) {
 	}
 	q := Problem{
 		Code: Evicted, Pod: last.Name, Grace: Patient, Quiet: eventsAfter,
-		Cause: fmt.Sprintf("%s ended by nodes, the last one %s: %s", podsWere(n), last.Name,
-			sentence(strings.TrimPrefix(last.Status.Reason+": "+last.Status.Message, ": "))),
+		Cause:  fmt.Sprintf("%s ended by nodes, the last one %s: %s", podsWere(n), last.Name, why),
 		Action: "see what the node lacks: kubectl describe node " + cmp.Or(last.Spec.NodeName, "NAME"),
 	}
 	if own > 0 {
@@ -96,6 +97,25 @@ func (o observed) endedByNodes(restarts int) (Problem, bool) {
 		q.Grace = 0
 	}
 	return q, true
+}
+
+// whyFinished says why a node ended a pod. The pod itself does not say so
+// where its programs ended gracefully: it counts as succeeded then.
+func (o observed) whyFinished(p corev1.Pod) string {
+	if s := strings.TrimPrefix(p.Status.Reason+": "+p.Status.Message, ": "); s != "" {
+		return sentence(s)
+	}
+	for _, reason := range []string{"Evicted", "Preempted", "Preempting", "Shutdown", "ExceededGracePeriod"} {
+		if e, ok := o.event(p, reason, ""); ok {
+			return sentence(reason + ": " + e.Message)
+		}
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
+			return sentence(strings.TrimPrefix(c.Reason+": "+c.Message, ": "))
+		}
+	}
+	return "all of its containers ended"
 }
 
 func podsWere(n int) string {

@@ -14,14 +14,16 @@ import (
 // The codes of stages.NotReadyError from this platform; they are those of the
 // Kubernetes one.
 const (
-	imagePull   = "ImagePull"
-	crashLoop   = "CrashLoop"
-	initFailed  = "InitFailed"
-	configError = "ConfigError"
-	startError  = "StartError"
-	notPassing  = "NotPassing"
-	timedOut    = "Timeout"
-	lostPods    = "Lost"
+	imagePull     = "ImagePull"
+	crashLoop     = "CrashLoop"
+	initFailed    = "InitFailed"
+	configError   = "ConfigError"
+	startError    = "StartError"
+	notPassing    = "NotPassing"
+	startupProbe  = "StartupProbe"
+	livenessProbe = "LivenessProbe"
+	timedOut      = "Timeout"
+	lostPods      = "Lost"
 )
 
 // How patient a wait for a track is.
@@ -260,8 +262,10 @@ func ended(p *livePod, c pods.ContainerStatus, code string) *fault {
 	switch e.Reason {
 	case pods.ReasonLiveness:
 		f.cause += ", since its liveness probe failed"
+		f.code = livenessProbe
 	case pods.ReasonStartup:
 		f.cause += ", since its startup probe failed"
+		f.code = startupProbe
 	}
 	if last := lastLine(e.Last); last != "" {
 		f.cause += "; its last line: " + last
