@@ -23,21 +23,21 @@ func blueGreenKind(parts *Parts) pipeline.Kind {
 // BlueGreenStage rolls out by two Deployments that take turns.
 type BlueGreenStage struct {
 	Pos          source.Pos
-	Deployment   source.String     `yaml:"deployment" example:"user-service" doc:"Gives the colours their names: NAME-blue and NAME-green, unless blue and green name others."`
-	Namespace    source.String     `yaml:"namespace" doc:"The namespace of colours that do not name their own. Default: that of the kubernetes section."`
-	Blue         Colour            `yaml:"blue" doc:"One of the two. Either may be missing at first, and is then made from the other."`
-	Green        Colour            `yaml:"green" doc:"The other one."`
-	Image        source.Template   `yaml:"image" required:"true" doc:"The image, by digest as the build stage gives it; a tag is resolved in the registry before anything is changed." example:"${{ stages.image.ref }}"`
-	Container    source.String     `yaml:"container" doc:"The container that gets the image. Default: the only one, or the one that has an image of the same repository now."`
-	Manifests    []source.Template `yaml:"manifests" doc:"Files and folders with the manifests of the release; of the Deployments in them, only that of the idle colour is applied. Default: the idle Deployment, or else the active one, with the new image. A first deployment needs them."`
-	Traffic      Traffic           `yaml:"traffic" required:"true" doc:"What switches the traffic."`
-	Preview      *Preview          `yaml:"preview" doc:"What the idle colour must show before it gets any traffic."`
-	Steps        []ShiftStep       `yaml:"steps" doc:"Switches in steps. After the last one the new colour gets all traffic. Default: at once."`
-	Gate         source.String     `yaml:"gate" doc:"Name of the gate that judges the new colour from its first traffic on, all the while."`
-	Bake         source.Duration   `yaml:"bake" doc:"How long the gate goes on after the switch. Default: until every check has once shown that all is well." example:"10m"`
-	KeepOld      source.Duration   `yaml:"keepOld" doc:"How long the old colour stays up after the commit. The run waits for it." example:"10m"`
-	IdleReplicas source.Int        `yaml:"idleReplicas" default:"0" min:"0" doc:"How many pods the old colour keeps after that."`
-	Ready        source.Duration   `yaml:"readyTimeout" default:"10m" min:"1s" doc:"How long the pods of the idle colour may take to get ready."`
+	Deployment   source.String    `yaml:"deployment" example:"user-service" doc:"Gives the colours their names: NAME-blue and NAME-green, unless blue and green name others."`
+	Namespace    source.String    `yaml:"namespace" doc:"The namespace of colours that do not name their own. Default: that of the kubernetes section."`
+	Blue         Colour           `yaml:"blue" doc:"One of the two. Either may be missing at first, and is then made from the other."`
+	Green        Colour           `yaml:"green" doc:"The other one."`
+	Image        source.Template  `yaml:"image" required:"true" doc:"The image, by digest as the build stage gives it; a tag is resolved in the registry before anything is changed." example:"${{ stages.image.ref }}"`
+	Container    source.String    `yaml:"container" doc:"The container that gets the image. Default: the only one, or the one that has an image of the same repository now."`
+	Manifests    []ManifestSource `yaml:"manifests" doc:"Files, folders, kustomizations and Helm charts with the manifests of the release; of the Deployments in them, only that of the idle colour is applied. Default: the idle Deployment, or else the active one, with the new image. A first deployment needs them."`
+	Traffic      Traffic          `yaml:"traffic" required:"true" doc:"What switches the traffic."`
+	Preview      *Preview         `yaml:"preview" doc:"What the idle colour must show before it gets any traffic."`
+	Steps        []ShiftStep      `yaml:"steps" doc:"Switches in steps. After the last one the new colour gets all traffic. Default: at once."`
+	Gate         source.String    `yaml:"gate" doc:"Name of the gate that judges the new colour from its first traffic on, all the while."`
+	Bake         source.Duration  `yaml:"bake" doc:"How long the gate goes on after the switch. Default: until every check has once shown that all is well." example:"10m"`
+	KeepOld      source.Duration  `yaml:"keepOld" doc:"How long the old colour stays up after the commit. The run waits for it." example:"10m"`
+	IdleReplicas source.Int       `yaml:"idleReplicas" default:"0" min:"0" doc:"How many pods the old colour keeps after that."`
+	Ready        source.Duration  `yaml:"readyTimeout" default:"10m" min:"1s" doc:"How long the pods of the idle colour may take to get ready."`
 
 	parts *Parts
 }
@@ -105,7 +105,18 @@ func (b *BlueGreenStage) named(name string) Track {
 	return blue
 }
 
-func (b *BlueGreenStage) taking() taking { return taking{b.Image, b.Container, b.Manifests} }
+func (b *BlueGreenStage) taking() taking {
+	return taking{b.Image, b.Container, b.Manifests, b.charted()}
+}
+
+// charted is what charts are rendered for: the same whichever colour is idle.
+func (b *BlueGreenStage) charted() Workload {
+	w := b.named(Blue).Workload
+	if b.Deployment.IsSet() {
+		w.Name = b.Deployment.Value
+	}
+	return w
+}
 
 func (b *BlueGreenStage) present() Track                        { return b.named(Blue) }
 func (b *BlueGreenStage) carrier(out map[string]string) Track   { return b.named(out["track"]) }

@@ -33,15 +33,15 @@ var rolloutOutputs = []pipeline.OutputDecl{
 // CanaryStage rolls a workload out step by step.
 type CanaryStage struct {
 	Pos        source.Pos
-	Deployment source.String     `yaml:"deployment" required:"true" doc:"Name of the Deployment that takes the release." example:"user-service"`
-	Namespace  source.String     `yaml:"namespace" doc:"Its namespace. Default: that of the kubernetes section."`
-	Image      source.Template   `yaml:"image" required:"true" doc:"The image, by digest as the build stage gives it; a tag is resolved in the registry before anything is changed." example:"${{ stages.image.ref }}"`
-	Container  source.String     `yaml:"container" doc:"The container that gets the image. Default: the only one, or the one that has an image of the same repository now."`
-	Manifests  []source.Template `yaml:"manifests" doc:"Files and folders with the manifests of the release. Default: the live Deployment with the new image. A first deployment needs them."`
-	Traffic    Traffic           `yaml:"traffic" required:"true" doc:"What splits the traffic."`
-	Steps      []CanaryStep      `yaml:"steps" required:"true" min:"1" doc:"What is done, in order. After the last step the canary gets all traffic until the commit."`
-	Gate       source.String     `yaml:"gate" doc:"Name of the gate that judges the canary from its first traffic on, all the while."`
-	Ready      source.Duration   `yaml:"readyTimeout" default:"10m" min:"1s" doc:"How long pods may take to get ready, each time that some are added."`
+	Deployment source.String    `yaml:"deployment" required:"true" doc:"Name of the Deployment that takes the release." example:"user-service"`
+	Namespace  source.String    `yaml:"namespace" doc:"Its namespace. Default: that of the kubernetes section."`
+	Image      source.Template  `yaml:"image" required:"true" doc:"The image, by digest as the build stage gives it; a tag is resolved in the registry before anything is changed." example:"${{ stages.image.ref }}"`
+	Container  source.String    `yaml:"container" doc:"The container that gets the image. Default: the only one, or the one that has an image of the same repository now."`
+	Manifests  []ManifestSource `yaml:"manifests" doc:"Files, folders, kustomizations and Helm charts with the manifests of the release. Default: the live Deployment with the new image. A first deployment needs them."`
+	Traffic    Traffic          `yaml:"traffic" required:"true" doc:"What splits the traffic."`
+	Steps      []CanaryStep     `yaml:"steps" required:"true" min:"1" doc:"What is done, in order. After the last step the canary gets all traffic until the commit."`
+	Gate       source.String    `yaml:"gate" doc:"Name of the gate that judges the canary from its first traffic on, all the while."`
+	Ready      source.Duration  `yaml:"readyTimeout" default:"10m" min:"1s" doc:"How long pods may take to get ready, each time that some are added."`
 
 	parts *Parts
 }
@@ -139,7 +139,7 @@ func (c *CanaryStage) trackThing() pipeline.Thing {
 }
 
 // taking is the release that the stage's keys name.
-func (c *CanaryStage) taking() taking { return taking{c.Image, c.Container, c.Manifests} }
+func (c *CanaryStage) taking() taking { return taking{c.Image, c.Container, c.Manifests, c.workload()} }
 
 // readRelease evaluates the release as the traffic needs it.
 func (c *CanaryStage) readRelease(ctx context.Context, s *pipeline.Scope) (Release, error) {

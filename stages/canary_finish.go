@@ -18,7 +18,7 @@ func (c *CanaryStage) Finish(ctx context.Context, s *pipeline.Scope) error {
 	if err != nil {
 		return err
 	}
-	release, err := c.parts.passedRelease(s, c.workload(), c.taking())
+	release, err := c.parts.passedRelease(ctx, s, c.taking())
 	if err != nil {
 		return err
 	}

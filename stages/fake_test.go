@@ -32,7 +32,7 @@ type city struct {
 	fail   map[string]error // by the line of the log that would be written
 	noProm bool
 	// manifests reads those of the release.
-	manifests func([]string) ([]json.RawMessage, error)
+	manifests func(context.Context, stages.Manifests) ([]json.RawMessage, error)
 	edited    bool // somebody else has changed the user's Deployment
 	// guard, when set, makes the platform a [stages.Guard].
 	guard func(ctx context.Context, t stages.Track) error
@@ -50,7 +50,9 @@ func newCity() *city {
 		errors: func(string, string, float64) float64 { return 0 },
 		fail:   map[string]error{},
 
-		manifests: func([]string) ([]json.RawMessage, error) { return []json.RawMessage{[]byte(`{}`)}, nil },
+		manifests: func(context.Context, stages.Manifests) ([]json.RawMessage, error) {
+			return []json.RawMessage{[]byte(`{}`)}, nil
+		},
 	}
 }
 

@@ -37,7 +37,7 @@ func (p *Parts) planRelease(ctx context.Context, s *pipeline.Scope, plan *pipeli
 	switch {
 	case errors.Is(err, pipeline.ErrNotYetKnown):
 		plan.Unknown = append(plan.Unknown, "the image: "+what.taking.image.Raw+" is known once that stage has run; the diffs show the present one")
-		if release, err = p.readManifests(s, what.taking); err != nil {
+		if release, err = p.readManifests(ctx, s, what.taking); err != nil {
 			return release, false, err
 		}
 		release.Image = presentImage(what.live, what.taking.container.Value)

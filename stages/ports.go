@@ -372,9 +372,9 @@ type Parts struct {
 	Images ImageBuilder
 	// Gates answers what the checks of gates ask.
 	Gates gates.Providers
-	// Manifests reads files and folders of manifests, rendered, in the order
-	// in which they are to be applied.
-	Manifests func(paths []string) ([]json.RawMessage, error)
+	// Manifests reads the objects of a release, rendered, in the order in
+	// which they are to be applied. The same files give the same objects.
+	Manifests func(ctx context.Context, m Manifests) ([]json.RawMessage, error)
 	// Namespace is that of workloads which do not name their own.
 	Namespace string
 }

@@ -1,6 +1,7 @@
 package stages_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -40,7 +41,7 @@ func TestFinishRefusesManifestsThatNoGateHasJudged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCity()
 		reads := 0
-		c.manifests = func([]string) ([]json.RawMessage, error) {
+		c.manifests = func(context.Context, stages.Manifests) ([]json.RawMessage, error) {
 			if reads++; c.weight == 100 {
 				return []json.RawMessage{[]byte(`{"changed":true}`)}, nil
 			}

@@ -24,15 +24,15 @@ func rollingKind(parts *Parts) pipeline.Kind {
 // RollingStage updates a workload in place.
 type RollingStage struct {
 	Pos        source.Pos
-	Deployment source.String     `yaml:"deployment" required:"true" doc:"Name of the Deployment that takes the release." example:"user-service"`
-	Namespace  source.String     `yaml:"namespace" doc:"Its namespace. Default: that of the kubernetes section."`
-	Image      source.Template   `yaml:"image" required:"true" doc:"The image, by digest as the build stage gives it; a tag is resolved in the registry before anything is changed." example:"${{ stages.image.ref }}"`
-	Container  source.String     `yaml:"container" doc:"The container that gets the image. Default: the only one, or the one that has an image of the same repository now."`
-	Manifests  []source.Template `yaml:"manifests" doc:"Files and folders with the manifests of the release. Default: the live Deployment with the new image. A first deployment needs them."`
-	Gate       source.String     `yaml:"gate" doc:"Name of the gate that judges the new pods from the first one on, all the while."`
-	Bake       source.Duration   `yaml:"bake" doc:"How long the gate goes on once all pods have the release. Default: until every check has once shown that all is well." example:"5m"`
-	Drain      source.Duration   `yaml:"drain" doc:"Makes pods that have no preStop hook go on serving for so long after they were told to end, so that no request finds them gone. It takes effect from the next release on, for those that run now have no hook yet. In whole seconds." example:"5s"`
-	Ready      source.Duration   `yaml:"readyTimeout" default:"10m" min:"1s" doc:"How long the update of all pods may take."`
+	Deployment source.String    `yaml:"deployment" required:"true" doc:"Name of the Deployment that takes the release." example:"user-service"`
+	Namespace  source.String    `yaml:"namespace" doc:"Its namespace. Default: that of the kubernetes section."`
+	Image      source.Template  `yaml:"image" required:"true" doc:"The image, by digest as the build stage gives it; a tag is resolved in the registry before anything is changed." example:"${{ stages.image.ref }}"`
+	Container  source.String    `yaml:"container" doc:"The container that gets the image. Default: the only one, or the one that has an image of the same repository now."`
+	Manifests  []ManifestSource `yaml:"manifests" doc:"Files, folders, kustomizations and Helm charts with the manifests of the release. Default: the live Deployment with the new image. A first deployment needs them."`
+	Gate       source.String    `yaml:"gate" doc:"Name of the gate that judges the new pods from the first one on, all the while."`
+	Bake       source.Duration  `yaml:"bake" doc:"How long the gate goes on once all pods have the release. Default: until every check has once shown that all is well." example:"5m"`
+	Drain      source.Duration  `yaml:"drain" doc:"Makes pods that have no preStop hook go on serving for so long after they were told to end, so that no request finds them gone. It takes effect from the next release on, for those that run now have no hook yet. In whole seconds." example:"5s"`
+	Ready      source.Duration  `yaml:"readyTimeout" default:"10m" min:"1s" doc:"How long the update of all pods may take."`
 
 	parts *Parts
 }
@@ -69,7 +69,9 @@ func (r *RollingStage) workload() Workload {
 	return w
 }
 
-func (r *RollingStage) taking() taking                    { return taking{r.Image, r.Container, r.Manifests} }
+func (r *RollingStage) taking() taking {
+	return taking{r.Image, r.Container, r.Manifests, r.workload()}
+}
 func (r *RollingStage) present() Track                    { return Track{Workload: r.workload(), Name: Stable} }
 func (r *RollingStage) carrier(map[string]string) Track   { return r.present() }
 func (r *RollingStage) delivered(map[string]string) Track { return r.present() }

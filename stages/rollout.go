@@ -45,7 +45,9 @@ func rolloutsBefore(p *pipeline.Pipeline, until *pipeline.Stage) []*pipeline.Sta
 type taking struct {
 	image     source.Template
 	container source.String
-	manifests []source.Template
+	manifests []ManifestSource
+	// workload is what charts among the manifests are rendered for.
+	workload Workload
 }
 
 // readRelease evaluates what shall be deployed; the image is by digest from
@@ -58,40 +60,36 @@ func (p *Parts) readRelease(ctx context.Context, s *pipeline.Scope, t taking) (R
 	if image, err = p.Registry.Resolve(ctx, image); err != nil {
 		return Release{}, err
 	}
-	release, err := p.readManifests(s, t)
+	release, err := p.readManifests(ctx, s, t)
 	release.Image = image
 	return release, err
 }
 
 // readManifests evaluates all of the release but its image.
-func (p *Parts) readManifests(s *pipeline.Scope, t taking) (Release, error) {
+func (p *Parts) readManifests(ctx context.Context, s *pipeline.Scope, t taking) (Release, error) {
 	release := Release{Container: t.container.Value, Run: s.Info()}
 	if len(t.manifests) == 0 {
 		return release, nil
 	}
-	paths := make([]string, len(t.manifests))
-	for i, m := range t.manifests {
-		var err error
-		if paths[i], err = s.Text(m, nil); err != nil {
-			return Release{}, fmt.Errorf("manifests: %w", err)
-		}
+	from, err := manifestsOf(s, t)
+	if err != nil {
+		return Release{}, err
 	}
-	var err error
-	release.Manifests, err = p.Manifests(paths)
+	release.Manifests, err = p.Manifests(ctx, from)
 	return release, err
 }
 
 // passedRelease is the release that passed the gates, for a finish: whatever
 // the file and the folder of another commit say now.
-func (p *Parts) passedRelease(s *pipeline.Scope, w Workload, t taking) (Release, error) {
+func (p *Parts) passedRelease(ctx context.Context, s *pipeline.Scope, t taking) (Release, error) {
 	out := s.Outputs()
-	release, err := p.readManifests(s, t)
+	release, err := p.readManifests(ctx, s, t)
 	if err != nil {
 		return Release{}, err
 	}
 	release.Image = out["image"]
 	if release.checksum() != out["manifests"] {
-		return Release{}, &changedManifestsError{workload: w}
+		return Release{}, &changedManifestsError{workload: t.workload}
 	}
 	return release, nil
 }

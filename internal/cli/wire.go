@@ -39,6 +39,8 @@ type wiring struct {
 	closers []io.Closer
 	// note, when set, is told what a person should know meanwhile.
 	note func(line string)
+	// noted are the lines of those that are told only once.
+	noted map[string]bool
 	// sandbox, when set, is a folder that paths in the file are below, with a
 	// local world that listens where it likes: the demonstration's.
 	sandbox string
@@ -57,7 +59,7 @@ func (w *wiring) undoers() map[string]pipeline.Undoer { return stages.Undoers(w.
 // offline gives stages what needs no network.
 func (w *wiring) offline() {
 	w.parts.Commands = proc.Runner{}
-	w.parts.Manifests = manifests.Read
+	w.parts.Manifests = w.release
 	w.parts.Namespace = "default"
 }
 
@@ -72,7 +74,7 @@ func (w *wiring) close() {
 func (w *wiring) connect(ctx context.Context, p *pipeline.Pipeline, v pipeline.Values, o worldOptions) error {
 	w.parts.Commands = proc.Runner{}
 	w.parts.Registry = &registry.Client{}
-	w.parts.Manifests = manifests.Read
+	w.parts.Manifests = w.release
 	w.parts.Gates.HTTP = gates.NewHTTPClient()
 	w.parts.Gates.Commands = scripts{w.parts.Commands}
 	text := func(t source.Template) (string, error) { return p.Text(t, v) }
@@ -265,7 +267,6 @@ func (w *wiring) connectLocal(ctx context.Context, p *pipeline.Pipeline, text fu
 			return wrongSection(p, s.Flags[i].Pos, err)
 		}
 	}
-	w.parts.Manifests = w.manifests
 	w.parts.Namespace = cmp.Or(opts.Namespace, "default")
 	w.parts.Platform, w.parts.Registry, w.parts.Images = w.world, w.world, w.world
 	w.parts.Router, w.parts.RouterOf = w.world.Router, w.world.RouterOf

@@ -1,10 +1,11 @@
 // Package manifests reads the Kubernetes objects that a release consists of
-// from files, folders and kustomizations.
+// from files, folders, kustomizations and Helm charts.
 package manifests
 
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,15 +27,26 @@ const (
 	maxObjects = 1000
 )
 
-// Read returns the objects of all paths as JSON, in the order in which they
-// are to be applied: what others need before what needs it, and otherwise in
-// the order of paths and files. A path is a file with any number of YAML or
-// JSON documents, a folder with a kustomization, or a folder of such files,
-// which are read in the order of their names; folders in it are not.
+// Read returns the objects of files and folders; see [Release.Read]. Helm
+// charts are refused.
 func Read(paths []string) ([]json.RawMessage, error) {
+	sources := make([]Source, len(paths))
+	for i, path := range paths {
+		sources[i].Path = path
+	}
+	return Release{}.Read(context.Background(), sources)
+}
+
+// Read returns the objects of all sources as JSON, in the order in which they
+// are to be applied: what others need before what needs it, and otherwise in
+// the order of sources and files. A source is a file with any number of YAML
+// or JSON documents, a folder with a kustomization, the folder of a Helm
+// chart, or a folder of such files, which are read in the order of their
+// names; folders in it are not.
+func (r Release) Read(ctx context.Context, sources []Source) ([]json.RawMessage, error) {
 	var all []object
-	for _, path := range paths {
-		objects, err := readPath(path)
+	for _, s := range sources {
+		objects, err := r.readSource(ctx, s)
 		if err != nil {
 			return nil, fmt.Errorf("read manifests: %w", err)
 		}
@@ -58,8 +70,9 @@ type object struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	Metadata   struct {
-		Name      string `json:"name"`
-		Namespace string `json:"namespace"`
+		Name        string         `json:"name"`
+		Namespace   string         `json:"namespace"`
+		Annotations map[string]any `json:"annotations"`
 	} `json:"metadata"`
 	Items []json.RawMessage `json:"items"`
 
@@ -72,10 +85,17 @@ func (o object) id() string {
 	return strings.Join([]string{group, o.Kind, o.Metadata.Namespace, o.Metadata.Name}, "\x00")
 }
 
-func readPath(path string) ([]object, error) {
+func (r Release) readSource(ctx context.Context, s Source) ([]object, error) {
+	path := s.Path
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
+	}
+	if info.IsDir() && isChart(path) {
+		return r.renderChart(ctx, s)
+	}
+	if !s.plain() {
+		return nil, fmt.Errorf("%s is no Helm chart, so that release, values and set have no meaning", path)
 	}
 	if !info.IsDir() {
 		return readFile(path)
@@ -85,6 +105,10 @@ func readPath(path string) ([]object, error) {
 			return build(path)
 		}
 	}
+	return readFolder(path)
+}
+
+func readFolder(path string) ([]object, error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return nil, err
