@@ -139,9 +139,19 @@ func (p *Platform) exchangeReferences(ctx context.Context, objs *objects, t stag
 		if err != nil {
 			return err
 		}
-		if there {
+		if !there {
+			objs.notes = append(objs.notes, fmt.Sprintf("its pods refer to %s %s, for there is no %s", ref.Kind, ref.Name, name))
+		} else {
 			own[ref] = name
 			objs.notes = append(objs.notes, fmt.Sprintf("its pods refer to %s %s instead of %s", ref.Kind, name, ref.Name))
+		}
+	}
+	for c := range maps2(podOf(objs.workload)["containers"]) {
+		for e := range maps2(c["env"]) {
+			// Only the user knows what a value means; it may be a secret, too.
+			if _, named := coloursOf(t).exchange(text(e["value"])); named {
+				objs.notes = append(objs.notes, fmt.Sprintf("the value of %s in container %s names %s and stays", text(e["name"]), text(c["name"]), coloursOf(t).from))
+			}
 		}
 	}
 	slices.Sort(objs.notes)

@@ -31,18 +31,19 @@ func linger(u *unstructured.Unstructured) {
 	set(u.Object, gracePeriod(u)+lingerSeconds, gracePath()...)
 }
 
-// hasty takes away what linger has added, for clusters that do not know the
+// hasty takes away what linger and drain have added, for clusters that do not know the
 // sleep (before Kubernetes 1.30) and refuse a hook without it. It returns nil
 // where there is none.
 func hasty(u *unstructured.Unstructured) *unstructured.Unstructured {
 	u = u.DeepCopy()
+	most, ours := 0, drained(u)
 	if !eachContainer(u, func(c map[string]any) bool {
 		lifecycle, _ := c["lifecycle"].(map[string]any)
-		preStop, _ := lifecycle["preStop"].(map[string]any)
-		sleep, _ := preStop["sleep"].(map[string]any)
-		if sleep["seconds"] != int64(lingerSeconds) {
+		n := sleepOf(preStop(c))
+		if _, native := preStop(c)["sleep"]; !native || n != lingerSeconds && n != ours {
 			return false
 		}
+		most = max(most, n)
 		if delete(lifecycle, "preStop"); len(lifecycle) == 0 {
 			delete(c, "lifecycle")
 		}
@@ -50,7 +51,8 @@ func hasty(u *unstructured.Unstructured) *unstructured.Unstructured {
 	}) {
 		return nil
 	}
-	set(u.Object, gracePeriod(u)-lingerSeconds, gracePath()...)
+	set(u.Object, gracePeriod(u)-int64(most), gracePath()...)
+	unstructured.RemoveNestedField(u.Object, "spec", "template", "metadata", "annotations", drainAnnotation)
 	return u
 }
 

@@ -79,6 +79,7 @@ func (p *Platform) planStable(ctx context.Context, t stages.Track, r stages.Rele
 		if err != nil {
 			return nil, err
 		}
+		drain(first, r.Drain)
 		if replicas >= 0 {
 			set(first.Object, int64(replicas), "spec", "replicas")
 		}

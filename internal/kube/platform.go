@@ -56,6 +56,7 @@ var (
 	_ stages.Restorer  = (*Platform)(nil)
 	_ stages.Resizer   = (*Platform)(nil)
 	_ stages.Scaler    = (*Platform)(nil)
+	_ stages.Drainer   = (*Platform)(nil)
 )
 
 // Platform returns the workloads of the cluster.

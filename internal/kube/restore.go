@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -121,13 +122,13 @@ func readSaved(was json.RawMessage) (savedTrack, error) {
 		return s, fmt.Errorf("read what was saved: %w", err)
 	}
 	if s.Track.Name == "" || s.Track.Workload.Name == "" {
-		return s, fmt.Errorf("read what was saved: it names no track")
+		return s, errors.New("read what was saved: it names no track")
 	}
 	if s.Deployment == nil {
 		return s, nil
 	}
-	if len(s.Deployment.Spec) == 0 {
-		return s, fmt.Errorf("read what was saved: the Deployment has no specification")
+	if len(s.Deployment.Spec) == 0 || len(s.Deployment.Rest) == 0 {
+		return s, errors.New("read what was saved: the Deployment has no specification")
 	}
 	for _, m := range []map[string]any{s.Deployment.Spec, s.Deployment.Rest} {
 		whole(m)

@@ -46,6 +46,7 @@ func (p *Platform) first(ctx context.Context, objs objects, t stages.Track, r st
 		return err
 	}
 	sign(u, r.Run)
+	drain(u, r.Drain)
 	if replicas >= 0 {
 		set(u.Object, int64(replicas), "spec", "replicas")
 	}
@@ -69,7 +70,7 @@ func (p *Platform) first(ctx context.Context, objs objects, t stages.Track, r st
 	if err := p.createAll(ctx, housing, r.Run); err != nil {
 		return err
 	}
-	return p.make(ctx, u, rest, r.Run)
+	return refusedSleep(p.make(ctx, u, rest, r.Run), r)
 }
 
 // promotion is what a live Deployment shall take.
@@ -122,7 +123,7 @@ func (p *Platform) take(ctx context.Context, live *unstructured.Unstructured, ob
 		}
 		_, err = p.c.Update(ctx, deployments(), next, Write{})
 		if err == nil || !IsConflict(err) || try == conflictTries {
-			return err
+			return refusedSleep(err, how.release)
 		}
 		if err := pause(ctx, conflictPause); err != nil {
 			return err
@@ -143,6 +144,7 @@ func (pr promotion) on(live *unstructured.Unstructured, objs objects) (*unstruct
 	if err != nil {
 		return nil, err
 	}
+	drain(next, pr.release.Drain)
 	if pr.replicas >= 0 {
 		set(next.Object, int64(pr.replicas), "spec", "replicas")
 	}

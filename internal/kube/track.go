@@ -119,6 +119,7 @@ func (p *Platform) canary(ctx context.Context, t stages.Track, r stages.Release,
 	if err != nil {
 		return wanted{}, err
 	}
+	drain(base, r.Drain)
 	svcs, err := p.theirServices(ctx, ns)
 	if err != nil {
 		return wanted{}, err
