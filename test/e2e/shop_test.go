@@ -151,7 +151,9 @@ func (s *shop) set(u *unstructured.Unstructured, v any, path ...string) {
 var groups = map[string]schema.GroupKind{
 	"Namespace": {Kind: "Namespace"}, "Node": {Kind: "Node"}, "Secret": {Kind: "Secret"}, "Service": {Kind: "Service"}, "Pod": {Kind: "Pod"}, "ResourceQuota": {Kind: "ResourceQuota"}, "ConfigMap": {Kind: "ConfigMap"},
 	"Deployment": {Group: "apps", Kind: "Deployment"}, "ReplicaSet": {Group: "apps", Kind: "ReplicaSet"},
-	"HTTPRoute": {Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"},
+	"HorizontalPodAutoscaler": {Group: "autoscaling", Kind: "HorizontalPodAutoscaler"},
+	"NetworkPolicy":           {Group: "networking.k8s.io", Kind: "NetworkPolicy"},
+	"HTTPRoute":               {Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"},
 }
 
 func (s *shop) client(kind string) dynamic.ResourceInterface {
