@@ -140,6 +140,11 @@ func (t Traffic) checkMatches(router string, can ability, report func(source.Pro
 			refuse("cookies")
 		case can.matches > 0 && slices.ContainsFunc(t.Match[:i], func(earlier Match) bool { return earlier.Header.IsSet() == m.Header.IsSet() }):
 			refuse("more than one header and one cookie")
+		case router == IngressNginxRouter && m.Cookie.IsSet() && m.Value.Value != "always":
+			report(source.Problem{
+				Pos: m.Value.Pos, Width: len(m.Value.Value), Message: "ingressNginx knows only cookies whose value is always",
+				Hint: "write value: always, match a header, or use a router that can: httpRoute, istio",
+			})
 		}
 	}
 }

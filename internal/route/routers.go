@@ -21,9 +21,10 @@ type maker struct {
 // at "router".
 func makers() map[string]maker {
 	return map[string]maker{
-		stages.HTTPRouteRouter: {made(NewHTTPRoute), rulesFrom},
-		stages.GRPCRouteRouter: {made(NewGRPCRoute), rulesFrom},
-		stages.IstioRouter:     {made(NewVirtualService), rulesFrom},
+		stages.HTTPRouteRouter:    {made(NewHTTPRoute), rulesFrom},
+		stages.GRPCRouteRouter:    {made(NewGRPCRoute), rulesFrom},
+		stages.IstioRouter:        {made(NewVirtualService), rulesFrom},
+		stages.IngressNginxRouter: {made(NewIngressNginx), ingressFrom},
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 // Settings say what a router splits. The zero value of a field means what
 // stands at it.
 type Settings struct {
-	// Namespace is the route's: that of the old track's workload.
+	// Namespace is the route's: that of both tracks' workloads, and where they
+	// have two, that of the pipeline.
 	Namespace string
 	// Route is the name of what is written. It must be set.
 	Route string
@@ -49,7 +50,10 @@ func (s Settings) complete(c *kube.Cluster, router string) (Settings, error) {
 	old.Namespace = cmp.Or(old.Namespace, c.Namespace())
 	next.Name = cmp.Or(next.Name, old.Name)
 	next.Namespace = cmp.Or(next.Namespace, old.Namespace)
-	s.Namespace = cmp.Or(s.Namespace, old.Namespace)
+	if next.Namespace == old.Namespace {
+		s.Namespace = cmp.Or(s.Namespace, old.Namespace)
+	}
+	s.Namespace = cmp.Or(s.Namespace, c.Namespace())
 	s.Timeout = cmp.Or(s.Timeout, 10*time.Second)
 	s.Settle = cmp.Or(s.Settle, 2*time.Second)
 	return s, nil

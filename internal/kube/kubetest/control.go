@@ -73,7 +73,7 @@ func (s *Server) control(done <-chan struct{}) {
 				s.deployment(k, u)
 			case "services":
 				s.endpoints(u)
-			case "httproutes":
+			case "httproutes", "grpcroutes":
 				s.route(k, u)
 			case "replicasets", "pods":
 				if refs := u.GetOwnerReferences(); len(refs) > 0 && !s.exists(string(refs[0].UID)) {
@@ -269,9 +269,21 @@ func (s *Server) endpoints(u *unstructured.Unstructured) {
 	s.store(key("endpointslices", svc.Namespace, svc.Name+"-x"), untyped(&slice, "discovery.k8s.io/v1", "EndpointSlice"))
 }
 
+// backed is a route of any kind as its controller sees it.
+type backed struct {
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		gatewayv1.CommonRouteSpec `json:",inline"`
+		Rules                     []struct {
+			BackendRefs []gatewayv1.BackendRef `json:"backendRefs"`
+		} `json:"rules"`
+	} `json:"spec"`
+	Status gatewayv1.RouteStatus `json:"status"`
+}
+
 // route does what the controller of a Gateway does.
 func (s *Server) route(k string, u *unstructured.Unstructured) {
-	r := typed[gatewayv1.HTTPRoute](u)
+	r := typed[backed](u)
 	observed := r.Generation
 	if s.Quiet {
 		observed = 0

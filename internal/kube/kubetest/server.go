@@ -37,6 +37,8 @@ type Server struct {
 	Denied func(verb, resource string) bool
 	// Quiet makes the controllers of routes say no observedGeneration.
 	Quiet bool
+	// Groups holds the versions of API groups that can be asked for.
+	Groups map[string][]string
 	// Log is what every container logs.
 	Log string
 	// Before is called before every write with its verb and path, without the
@@ -144,6 +146,9 @@ func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
+	if group, ok := discovered(r.URL.Path); ok {
+		return s.group(r, group), nil
+	}
 	req, err := parse(r)
 	if err != nil {
 		return s.reply(r, http.StatusBadRequest, status(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())), nil
@@ -164,6 +169,27 @@ func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer s.mu.Unlock()
 	code, obj := s.serve(r, req)
 	return s.reply(r, code, obj), nil
+}
+
+// discovered returns the API group whose versions are asked for.
+func discovered(path string) (group string, ok bool) {
+	group, ok = strings.CutPrefix(path, "/apis/")
+	return group, ok && !strings.Contains(group, "/")
+}
+
+// group answers which versions of a group there are.
+func (s *Server) group(r *http.Request, name string) *http.Response {
+	s.mu.Lock()
+	versions := s.Groups[name]
+	s.mu.Unlock()
+	if len(versions) == 0 {
+		return s.reply(r, http.StatusNotFound, status(http.StatusNotFound, metav1.StatusReasonNotFound, "there is no group "+name))
+	}
+	g := metav1.APIGroup{TypeMeta: metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}, Name: name}
+	for _, v := range versions {
+		g.Versions = append(g.Versions, metav1.GroupVersionForDiscovery{GroupVersion: name + "/" + v, Version: v})
+	}
+	return s.reply(r, http.StatusOK, g)
 }
 
 // request is what a client asks for.
@@ -256,8 +282,11 @@ func split(k string) (resource, namespace, name string) {
 // place is the key of an object; plurals of the kinds in tests are regular.
 func place(u *unstructured.Unstructured) string {
 	plural := strings.ToLower(u.GetKind()) + "s"
-	if u.GetKind() == "NetworkPolicy" {
+	switch u.GetKind() {
+	case "NetworkPolicy":
 		plural = "networkpolicies"
+	case "Ingress", "IngressClass":
+		plural = strings.ToLower(u.GetKind()) + "es"
 	}
 	return key(plural, u.GetNamespace(), u.GetName())
 }
