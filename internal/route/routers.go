@@ -23,6 +23,8 @@ func makers() map[string]maker {
 	return map[string]maker{
 		stages.HTTPRouteRouter:    {made(NewHTTPRoute), rulesFrom},
 		stages.GRPCRouteRouter:    {made(NewGRPCRoute), rulesFrom},
+		stages.NginxRouter:        {made(NewNginx), nginxFrom},
+		stages.ServiceRouter:      {made(NewServiceSwitch), serviceFrom},
 		stages.IstioRouter:        {made(NewVirtualService), rulesFrom},
 		stages.IngressNginxRouter: {made(NewIngressNginx), ingressFrom},
 	}
