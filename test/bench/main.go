@@ -82,6 +82,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := rolloutFigures(ctx, s, dir, out); err != nil {
 		return err
 	}
+	if err := manyFigures(ctx, s, dir, out); err != nil {
+		return err
+	}
+	if err := peerFigures(ctx, s, dir, out); err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "\nload average at the end: %s\n", loadAverage())
 	return nil
 }
