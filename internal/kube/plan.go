@@ -129,8 +129,11 @@ func (p *Platform) planOther(ctx context.Context, u *unstructured.Unstructured, 
 	if err != nil {
 		return pipeline.PlannedWrite{}, err
 	}
+	if now == nil {
+		return p.plannedNew(ctx, k, after), nil
+	}
 	pw := planned(now, after)
-	if now != nil && pw.Diff == "" {
+	if pw.Diff == "" {
 		return pipeline.PlannedWrite{}, nil
 	}
 	return pw, nil
@@ -149,6 +152,9 @@ func (p *Platform) planWrite(ctx context.Context, u *unstructured.Unstructured) 
 	after, err := p.write(ctx, u, Write{DryRun: true})
 	if err != nil {
 		return pipeline.PlannedWrite{}, err
+	}
+	if now == nil {
+		return p.plannedNew(ctx, k, after), nil
 	}
 	return planned(now, after), nil
 }
