@@ -33,8 +33,8 @@ const (
 // what their containers do and did, events, and last log lines. Pods in
 // trouble come first, and few of them are told of in full.
 func (p *Platform) Diagnose(ctx context.Context, t stages.Track) (string, error) {
-	ns, name := p.c.ns(t.Workload), trackName(t)
-	o, err := p.look(ctx, ns, name)
+	name := trackName(t)
+	o, err := p.look(ctx, t)
 	if err != nil {
 		return "", fmt.Errorf("diagnose %s: %w", t, err)
 	}
@@ -60,8 +60,8 @@ func (p *Platform) Diagnose(ctx context.Context, t stages.Track) (string, error)
 }
 
 // look reads a track once.
-func (p *Platform) look(ctx context.Context, ns, name string) (observed, error) {
-	var o observed
+func (p *Platform) look(ctx context.Context, t stages.Track) (observed, error) {
+	o, ns, name := observed{workload: t.Workload.Name}, p.c.ns(t.Workload), trackName(t)
 	u, err := p.c.Get(ctx, deployments(), ns, name)
 	if err != nil {
 		return o, err

@@ -84,7 +84,7 @@ func (p *Platform) guarded(ctx context.Context, t stages.Track) (*unstructured.U
 func (p *Platform) lostWhy(ctx context.Context, t stages.Track) string {
 	ctx, cancel := context.WithTimeout(ctx, lookAgain)
 	defer cancel()
-	o, err := p.look(ctx, p.c.ns(t.Workload), trackName(t))
+	o, err := p.look(ctx, t)
 	if err != nil {
 		return ""
 	}

@@ -23,7 +23,7 @@ func (o observed) containerProblem(c container, restarts int) (Problem, bool) {
 		case "CreateContainerConfigError":
 			return o.configProblem(c), true
 		case "RunContainerError", "CreateContainerError", "PreStartHookError", "PostStartHookError", "StartError":
-			return startProblem(c, wait.Reason, wait.Message), true
+			return o.startProblem(c, wait.Reason, wait.Message), true
 		}
 	}
 	return o.ended(c, restarts)
@@ -111,7 +111,7 @@ var notThere = regexp.MustCompile(`(?i)executable file not found|no such file or
 var startOutOfMemory = regexp.MustCompile(`(?i)OOM-killed|memory limit too low`)
 
 // startProblem reports a container that the node cannot start.
-func startProblem(c container, reason, message string) Problem {
+func (o observed) startProblem(c container, reason, message string) Problem {
 	p := Problem{
 		Code: StartError, Grace: nodeGrace,
 		Cause:  fmt.Sprintf("%s cannot be started (%s): %s", c.name(), reason, sentence(lastPart(message))),
@@ -119,9 +119,9 @@ func startProblem(c container, reason, message string) Problem {
 	}
 	switch {
 	case startOutOfMemory.MatchString(message):
-		p.Code, p.Grace, p.Action = OutOfMemory, 0, raiseMemory(c)
+		p.Code, p.Grace, p.Action = OutOfMemory, 0, o.raiseMemory(c)
 	case reason == "PostStartHookError":
-		p.Action = "mend the container's postStart hook; the evidence has its log: headgate report"
+		p.Action = "mend the container's postStart hook: kubectl -n " + c.pod.Namespace + " describe deployment " + o.workload
 	case notThere.MatchString(message):
 		p.Grace = 0
 		p.Action = "check command and args of the container, and the image's platform: docker image inspect " + c.image()
@@ -130,12 +130,13 @@ func startProblem(c container, reason, message string) Problem {
 }
 
 // raiseMemory says what to do about a container whose memory does not do.
-func raiseMemory(c container) string {
+func (o observed) raiseMemory(c container) string {
 	limit := "it has no limit, so that the node ran out"
 	if l, ok := c.spec.Resources.Limits[corev1.ResourceMemory]; ok {
 		limit = "now " + l.String()
 	}
-	return fmt.Sprintf("raise resources.limits.memory of %s (%s), or find out in its log why it needs so much: headgate report", c.status.Name, limit)
+	return fmt.Sprintf("raise resources.limits.memory of %s (%s), or find out in its log why it needs so much: kubectl -n %s describe deployment %s",
+		c.status.Name, limit, c.pod.Namespace, o.workload)
 }
 
 // lastPart keeps the innermost reason of the long chains of containerd's.

@@ -15,23 +15,23 @@ func (o observed) ended(c container, restarts int) (Problem, bool) {
 		return Problem{}, false
 	}
 	if last.Reason == "StartError" || last.Reason == "ContainerCannotRun" {
-		return startProblem(c, last.Reason, last.Message), true
+		return o.startProblem(c, last.Reason, last.Message), true
 	}
-	p := Problem{Code: CrashLoop, Grace: Patient, Previous: c.status.State.Terminated == nil, Action: "read the container's last log lines in the evidence: headgate report"}
+	p := Problem{Code: CrashLoop, Grace: Patient, Previous: c.status.State.Terminated == nil, Action: "read the container's last log lines in the evidence, or run it by hand: docker run --rm " + c.image()}
 	if c.init {
 		p.Code = InitFailed
 	}
 	how := howEnded(last)
 	switch kind, said := o.killedBy(c, last); {
 	case last.Reason == "OOMKilled":
-		p.Code, p.Action = OutOfMemory, raiseMemory(c)
+		p.Code, p.Action = OutOfMemory, o.raiseMemory(c)
 	case last.Reason == "ContainerStatusUnknown":
 		p.Code, p.Action = NodeNotReady, "look at the node: kubectl describe node "+c.pod.Spec.NodeName
 		restarts = max(restarts, crashes) // It is not the container's fault.
 	case kind != "":
 		p.Code = map[string]string{"startup": StartupProbe, "liveness": LivenessProbe}[kind]
 		how += ", since its " + kind + " probe" + probeTarget(probeOf(c, kind)) + " did not pass" + said
-		p.Action = "check path and port of the probe, or give it more time (failureThreshold × periodSeconds): kubectl explain pod.spec.containers." + kind + "Probe"
+		p.Action = "check path and port of the probe, or give it more time (failureThreshold × periodSeconds): kubectl -n " + c.pod.Namespace + " describe deployment " + o.workload
 	case last.ExitCode == 0 && !c.init:
 		how += ", by itself, as a job would; the program of a Deployment must go on"
 	}

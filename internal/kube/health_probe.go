@@ -61,7 +61,7 @@ func (o observed) probes(p corev1.Pod) []Problem {
 		}
 		out = append(out, Problem{
 			Code: NotPassing, Cause: cause, Grace: Patient, Quiet: max(containerBudget(c.spec), eventsAfter), Pod: p.Name, Container: cs.Name,
-			Action: "read the container's log in the evidence (headgate report), and check path and port of the probe: " + eventsCommand(p),
+			Action: "read the container's log in the evidence, and check path and port of the probe: " + eventsCommand(p),
 		})
 	}
 	return out
@@ -77,7 +77,7 @@ func (o observed) initRunning(p corev1.Pod) (Problem, bool) {
 		return Problem{
 			Code: InitRunning, Pod: p.Name, Container: c.status.Name, Grace: Patient, Quiet: 5 * time.Second,
 			Cause:  c.name() + " has not ended yet, and the others wait for it",
-			Action: "read its log in the evidence (headgate report): what does it wait for?",
+			Action: "read in its log, which is in the evidence, what it waits for: " + eventsCommand(p),
 		}, true
 	}
 	return Problem{}, false

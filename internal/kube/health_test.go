@@ -38,7 +38,7 @@ func readRecorded(t *testing.T, path string) observed {
 	if err := json.Unmarshal(b, &r); err != nil {
 		t.Fatal(err)
 	}
-	return observed{deployment: &r.Deployments[0], sets: r.ReplicaSets, pods: r.Pods, slices: r.Slices, events: r.Events, services: []string{"user-canary"}}
+	return observed{workload: "user", deployment: &r.Deployments[0], sets: r.ReplicaSets, pods: r.Pods, slices: r.Slices, events: r.Events, services: []string{"user-canary"}}
 }
 
 func TestRecordedTroubleIsNamed(t *testing.T) {

@@ -20,9 +20,12 @@ const revisionAnnotation = "deployment.kubernetes.io/revision"
 // observed is what the cluster shows of a track at one moment.
 type observed struct {
 	deployment *appsv1.Deployment
-	sets       []appsv1.ReplicaSet
-	pods       []corev1.Pod
-	slices     []discoveryv1.EndpointSlice
+	// workload is the name of the user's Deployment, for advice that outlives
+	// the track.
+	workload string
+	sets     []appsv1.ReplicaSet
+	pods     []corev1.Pod
+	slices   []discoveryv1.EndpointSlice
 	// services are those whose endpoints must hold the track's pods.
 	services []string
 	// events may be empty; they make causes more precise.

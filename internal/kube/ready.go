@@ -211,7 +211,7 @@ func (w *waiter) mayGrow(d *appsv1.Deployment) bool {
 
 // observe decodes the mirrors; nil while they are not complete.
 func (w *waiter) observe() (*observed, error) {
-	o := &observed{services: w.services}
+	o := &observed{services: w.services, workload: w.track.Workload.Name}
 	ok := true
 	for _, m := range []*Mirror{w.deployment, w.sets, w.pods, w.slices} {
 		if m == nil {
