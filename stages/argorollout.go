@@ -76,14 +76,16 @@ func (a *ArgoRolloutStage) thing() pipeline.Thing {
 	return pipeline.Thing{Kind: argoThing, Name: a.workload().String()}
 }
 
-// present is the one track that a Rollout has for us.
-func (a *ArgoRolloutStage) present() Track { return Track{Workload: a.workload(), Name: Stable} }
+// stable is the one track that a Rollout has for us.
+func (a *ArgoRolloutStage) stable() Track { return Track{Workload: a.workload(), Name: Stable} }
+
+func (a *ArgoRolloutStage) present(context.Context) Track { return a.stable() }
 
 // carrier is no track that a platform would guard: Argo looks after its pods.
 func (a *ArgoRolloutStage) carrier(map[string]string) Track { return Track{} }
 
 // delivered is the same as before: Argo has finished by itself.
-func (a *ArgoRolloutStage) delivered(map[string]string) Track { return a.present() }
+func (a *ArgoRolloutStage) delivered(map[string]string) Track { return a.stable() }
 
 // selector returns matchers of all pods of the Rollout.
 func (a *ArgoRolloutStage) selector(Track) string {

@@ -118,10 +118,19 @@ func (b *BlueGreenStage) charted() Workload {
 	return w
 }
 
-func (b *BlueGreenStage) present() Track                        { return b.named(Blue) }
 func (b *BlueGreenStage) carrier(out map[string]string) Track   { return b.named(out["track"]) }
 func (b *BlueGreenStage) delivered(out map[string]string) Track { return b.named(out["track"]) }
 func (b *BlueGreenStage) selector(t Track) string               { return b.parts.selector(t) }
+
+// present asks which colour is active; blue is a guess where nobody answers.
+func (b *BlueGreenStage) present(ctx context.Context) Track {
+	if b.parts.Platform != nil {
+		if now, err := b.look(ctx); err == nil {
+			return now.split.Old
+		}
+	}
+	return b.named(Blue)
+}
 
 // thing is the colour as the stage changes it.
 func (b *BlueGreenStage) thing(t Track) pipeline.Thing {

@@ -3,6 +3,7 @@ package stages
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/headgate-dev/headgate/pipeline"
 )
@@ -23,12 +24,37 @@ func (b *BlueGreenStage) Finish(ctx context.Context, s *pipeline.Scope) error {
 	}
 	sh.weight = 100
 	c := &colouring{BlueGreenStage: b, shifting: sh, state: state}
-	for _, step := range []func(context.Context) error{c.verify, c.drainOld, c.settleRoute, c.keepOld, c.giveBack, c.verify} {
+	// The old colour stays as long as it is not certain that the new one does:
+	// who delivered has somewhere to go back to.
+	err = b.parts.guarded(ctx, s, []Track{c.split.New}, func(ctx context.Context) error {
+		return inOrder(ctx, c.verify, c.drainOld, c.settleRoute, c.keepOld, c.serving)
+	})
+	if err != nil {
+		return err
+	}
+	if err := inOrder(ctx, c.giveBack, c.verify); err != nil {
+		return err
+	}
+	return b.parts.tidy(ctx, c.split.New)
+}
+
+// inOrder takes steps until one fails.
+func inOrder(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	return b.parts.tidy(ctx, c.split.New)
+	return nil
+}
+
+// serving proves that the new colour is ready, at the size that it has now.
+func (c *colouring) serving(ctx context.Context) error {
+	live, err := c.parts.Platform.Live(ctx, c.split.New.Workload)
+	if err != nil {
+		return err
+	}
+	return c.parts.awaitReady(ctx, c.scope, c.split.New, awaiting{live.Replicas, c.Ready.Value})
 }
 
 // verify looks whether what was asked for is what is live.
@@ -75,10 +101,13 @@ func (c *colouring) keepOld(ctx context.Context) error {
 
 // giveBack takes the old colour's pods away and lets autoscalers go.
 func (c *colouring) giveBack(ctx context.Context) error {
-	old, n := c.split.Old, int(c.IdleReplicas.Value)
+	old, n := c.split.Old, c.IdleReplicas.Value
 	resizer, ok := c.parts.Platform.(Resizer)
 	if !ok {
 		return errNotRestorable
+	}
+	if err := c.parts.letGo(ctx, c.scope, old.Workload, time.Time{}); err != nil {
+		return err
 	}
 	now, err := resizer.Size(ctx, old)
 	if err != nil {
@@ -93,10 +122,9 @@ func (c *colouring) giveBack(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, t := range []Track{old, c.split.New} {
-		if err := c.parts.release(ctx, c.scope, t.Workload); err != nil {
-			return err
-		}
+	switched, err := c.scope.Mark(ctx, "drain "+old.Name)
+	if err != nil {
+		return err
 	}
-	return nil
+	return c.parts.letGo(ctx, c.scope, c.split.New.Workload, switched)
 }

@@ -186,7 +186,7 @@ func (b *BlueGreenStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.
 	b.planWeights(&plan, router+" "+name, now.split.New.Name)
 	plan.Writes = append(plan.Writes, pipeline.PlannedWrite{
 		Thing: b.thing(now.split.Old), Verb: "scale", After: "finish",
-		Summary: fmt.Sprintf("%s keeps %d pods", now.split.Old.Name, int(b.IdleReplicas.Value)),
+		Summary: fmt.Sprintf("%s keeps %d pods", now.split.Old.Name, b.IdleReplicas.Value),
 	})
 	return plan, nil
 }

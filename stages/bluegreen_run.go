@@ -52,7 +52,12 @@ func (c *colouring) target(t gates.Target) gates.Target {
 // and keeps autoscalers from taking any away on either side.
 func (c *colouring) up(ctx context.Context) error {
 	idle := c.split.New
-	if err := c.parts.hold(ctx, c.scope, c.split.Old.Workload, c.state.Size); err != nil {
+	if err := c.parts.hold(ctx, c.scope, c.split.Old, c.state.Size); err != nil {
+		return err
+	}
+	// Before it has pods, of which an autoscaler would find too many, and once
+	// more when the release has brought an autoscaler with it.
+	if err := c.parts.holdIdle(ctx, c.scope, idle, c.state.Size); err != nil {
 		return err
 	}
 	err := c.scope.Do(ctx, pipeline.Change{
@@ -63,7 +68,7 @@ func (c *colouring) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.parts.hold(ctx, c.scope, idle.Workload, c.state.Size); err != nil {
+	if err := c.parts.holdIdle(ctx, c.scope, idle, c.state.Size); err != nil {
 		return err
 	}
 	return c.scope.Step(ctx, "idle colour ready", func(ctx context.Context) error {

@@ -159,7 +159,7 @@ func (c *CanaryStage) placed(release Release) Release {
 	return release
 }
 
-func (c *CanaryStage) present() Track { return c.stable() }
+func (c *CanaryStage) present(context.Context) Track { return c.stable() }
 
 func (c *CanaryStage) carrier(out map[string]string) Track {
 	if out["track"] == Canary {
@@ -264,7 +264,11 @@ func (r *canaryRun) judge(ctx context.Context, step int, s CanaryStep) error {
 // give sees to the pods that a weight needs and then sets it: capacity comes
 // before traffic. Every part is skipped where the journal says it is done.
 func (r *canaryRun) give(ctx context.Context, step int, weight float64) error {
-	if n := r.podsFor(r.capacity(step, weight)); n > r.replicas {
+	n, err := r.atLeast(ctx, r.podsFor(r.capacity(step, weight)))
+	if err != nil {
+		return err
+	}
+	if n > r.replicas {
 		if err := r.resize(ctx, n, fmt.Sprintf("%d pods", n)); err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ func share(size int, weight float64) int { return int(math.Ceil(float64(size)*we
 func (s *CanaryScale) pods(size int) int {
 	switch {
 	case s.Replicas != nil:
-		return int(s.Replicas.Value)
+		return s.Replicas.Value
 	case s.Weight != nil:
 		return share(size, s.Weight.Value)
 	}
@@ -58,6 +58,29 @@ func (r *canaryRun) rescale(ctx context.Context, step int, to *CanaryScale) erro
 		return nil
 	}
 	return r.resize(ctx, n, fmt.Sprintf("%d pods at step %d", n, step))
+}
+
+// atLeast is n, or more where an autoscaler of the canary's own has found that
+// its traffic needs more.
+func (r *canaryRun) atLeast(ctx context.Context, n int) (int, error) {
+	resizer, ok := r.parts.Platform.(Resizer)
+	if !ok || r.counts() || r.weight == 0 {
+		return n, nil
+	}
+	if a, err := r.scaler(ctx); err != nil || !a.Exists() {
+		return n, err
+	}
+	now, err := resizer.Size(ctx, r.canary())
+	return max(n, now), err
+}
+
+// scaler is what scales stable, and the canary by a copy.
+func (r *canaryRun) scaler(ctx context.Context) (Autoscaler, error) {
+	scaler, ok := r.parts.Platform.(Scaler)
+	if !ok {
+		return Autoscaler{}, nil
+	}
+	return scaler.Autoscaler(ctx, r.workload())
 }
 
 // resize gives the canary so many pods and waits for them; key names the change
@@ -94,23 +117,22 @@ func (r *canaryRun) hold(ctx context.Context) error {
 	if r.counts() {
 		return nil
 	}
-	return r.parts.hold(ctx, r.scope, r.workload(), r.size)
+	return r.parts.hold(ctx, r.scope, r.stable(), r.size)
 }
 
 // grown is how many pods stable needs to take the traffic back: as many as an
 // autoscaler has given the canary meanwhile, or -1 for those that it has.
 func (r *canaryRun) grown(ctx context.Context, live Live) (int, error) {
-	scaler, scales := r.parts.Platform.(Scaler)
-	resizer, sizes := r.parts.Platform.(Resizer)
-	if !scales || !sizes || r.counts() {
+	resizer, ok := r.parts.Platform.(Resizer)
+	if !ok || r.counts() {
 		return -1, nil
 	}
-	if a, err := scaler.Autoscaler(ctx, r.workload()); err != nil || !a.Exists() {
+	if a, err := r.scaler(ctx); err != nil || !a.Exists() {
 		return -1, err
 	}
 	n, err := resizer.Size(ctx, r.canary())
 	if err != nil || n <= live.Replicas {
 		return -1, err
 	}
-	return n, r.parts.hold(ctx, r.scope, r.workload(), n)
+	return n, r.parts.hold(ctx, r.scope, r.stable(), n)
 }

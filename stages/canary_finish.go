@@ -36,7 +36,11 @@ func (c *CanaryStage) Finish(ctx context.Context, s *pipeline.Scope) error {
 
 // letGo gives the autoscaler of stable its own minimum back.
 func (r *canaryRun) letGo(ctx context.Context) error {
-	return r.parts.release(ctx, r.scope, r.workload())
+	since, err := r.scope.Mark(ctx, "drain "+Canary) // when stable's traffic came back
+	if err != nil {
+		return err
+	}
+	return r.parts.letGo(ctx, r.scope, r.workload(), since)
 }
 
 // promote updates the user's Deployment; its pods get no traffic meanwhile.

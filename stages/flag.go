@@ -120,7 +120,7 @@ func (f *FlagStage) Run(ctx context.Context, s *pipeline.Scope) error {
 	if r.since, err = s.Mark(ctx, "first users"); err != nil {
 		return err
 	}
-	target := releaseTarget(s, "")
+	target := releaseTarget(ctx, s, "")
 	target.Since = r.since // what was before the flag says nothing about it
 	watch, err := f.parts.startWatch(s, f.Gate.Value, target)
 	if err != nil {

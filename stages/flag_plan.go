@@ -30,7 +30,7 @@ func (f *FlagStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeline
 	if !f.Gate.IsSet() {
 		return nil
 	}
-	return f.parts.preflightGate(ctx, s, f.Gate.Value, releaseTarget(s, "").Selector)
+	return f.parts.preflightGate(ctx, s, f.Gate.Value, releaseTarget(ctx, s, "").Selector)
 }
 
 // Plan lists the percentages.
@@ -56,7 +56,7 @@ func (f *FlagStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Plan,
 			from = "off"
 		}
 		if f.Gate.IsSet() {
-			plan.Queries = f.parts.planGate(ctx, s, f.Gate.Value, releaseTarget(s, "").Selector)
+			plan.Queries = f.parts.planGate(ctx, s, f.Gate.Value, releaseTarget(ctx, s, "").Selector)
 		}
 	}
 	for _, step := range f.Steps {

@@ -50,7 +50,7 @@ func (g *GateStage) Check(p *pipeline.Pipeline, st *pipeline.Stage, report func(
 
 // Preflight asks the gate's queries of what is live now.
 func (g *GateStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeline.Finding {
-	return g.parts.preflightGate(ctx, s, g.Use.Value, releaseTarget(s, g.Of.Value).Selector)
+	return g.parts.preflightGate(ctx, s, g.Use.Value, releaseTarget(ctx, s, g.Of.Value).Selector)
 }
 
 // Plan says what would be asked, and what the answer is now.
@@ -60,7 +60,7 @@ func (g *GateStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Plan,
 		plan.Unknown = append(plan.Unknown, "the present values of the gate's queries: Prometheus was not asked")
 		return plan, nil
 	}
-	plan.Queries = g.parts.planGate(ctx, s, g.Use.Value, releaseTarget(s, g.Of.Value).Selector)
+	plan.Queries = g.parts.planGate(ctx, s, g.Use.Value, releaseTarget(ctx, s, g.Of.Value).Selector)
 	return plan, nil
 }
 
@@ -78,14 +78,14 @@ func (g *GateStage) Run(ctx context.Context, s *pipeline.Scope) error {
 		gate.Every = g.Every
 	}
 	return g.parts.guarded(ctx, s, carrying(s), func(ctx context.Context) error {
-		return g.parts.watchFor(ctx, g.parts.watchGate(s, gate, releaseTarget(s, g.Of.Value)), since, g.For.Value)
+		return g.parts.watchFor(ctx, g.parts.watchGate(s, gate, releaseTarget(ctx, s, g.Of.Value)), since, g.For.Value)
 	})
 }
 
 // releaseTarget is the release that a stage rolled out, or the last one that
 // any stage did. A commit since then has brought it to stable, with new pods.
 // Where no stage did, a gate's own queries say what they look at.
-func releaseTarget(s *pipeline.Scope, of string) gates.Target {
+func releaseTarget(ctx context.Context, s *pipeline.Scope, of string) gates.Target {
 	target := gates.Target{Since: s.Now()}
 	var last rollout
 	var passed map[string]string
@@ -104,7 +104,8 @@ func releaseTarget(s *pipeline.Scope, of string) gates.Target {
 		}
 		out := s.StageOutputs(st.Name)
 		if out == nil { // it has not run: a plan or a preflight asks
-			target.Track, target.Selector = task.present().Name, task.selector(task.present())
+			now := task.present(ctx)
+			target.Track, target.Selector = now.Name, task.selector(now)
 			continue
 		}
 		last, passed, target.Track, target.Selector = task, out, out["track"], out["selector"]

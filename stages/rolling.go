@@ -72,9 +72,10 @@ func (r *RollingStage) workload() Workload {
 func (r *RollingStage) taking() taking {
 	return taking{r.Image, r.Container, r.Manifests, r.workload()}
 }
-func (r *RollingStage) present() Track                    { return Track{Workload: r.workload(), Name: Stable} }
-func (r *RollingStage) carrier(map[string]string) Track   { return r.present() }
-func (r *RollingStage) delivered(map[string]string) Track { return r.present() }
+func (r *RollingStage) stable() Track                     { return Track{Workload: r.workload(), Name: Stable} }
+func (r *RollingStage) present(context.Context) Track     { return r.stable() }
+func (r *RollingStage) carrier(map[string]string) Track   { return r.stable() }
+func (r *RollingStage) delivered(map[string]string) Track { return r.stable() }
 func (r *RollingStage) selector(t Track) string           { return r.parts.selector(t) }
 
 // thing is the workload as the stage changes it.
@@ -99,7 +100,7 @@ func (r *RollingStage) Run(ctx context.Context, s *pipeline.Scope) error {
 	if err != nil {
 		return err
 	}
-	t := r.present()
+	t := r.stable()
 	_, deploying := s.Was(firstThing(t))
 	was, begun := s.Was(r.thing())
 	switch {
@@ -130,13 +131,13 @@ func (r *RollingStage) save(ctx context.Context, release Release) (json.RawMessa
 	if !ok {
 		return nil, errNotRestorable
 	}
-	return restorer.SaveTrack(ctx, r.present(), release)
+	return restorer.SaveTrack(ctx, r.stable(), release)
 }
 
 // update gives the workload the release. Its new pods get traffic as they come
 // up, so that the gate judges from then on.
 func (r *RollingStage) update(ctx context.Context, s *pipeline.Scope, release Release, was json.RawMessage) error {
-	t := r.present()
+	t := r.stable()
 	since, err := s.Mark(ctx, "first traffic")
 	if err != nil {
 		return err
@@ -175,7 +176,7 @@ func (r *RollingStage) update(ctx context.Context, s *pipeline.Scope, release Re
 
 // bake waits for all pods and then lets the gate judge for its time.
 func (r *RollingStage) bake(ctx context.Context, s *pipeline.Scope, watch *watching, updated Live) error {
-	if err := r.parts.awaitReady(ctx, s, r.present(), awaiting{updated.Replicas, r.Ready.Value}); err != nil {
+	if err := r.parts.awaitReady(ctx, s, r.stable(), awaiting{updated.Replicas, r.Ready.Value}); err != nil {
 		return err
 	}
 	watch.changed()
@@ -204,7 +205,7 @@ func (r *RollingStage) bake(ctx context.Context, s *pipeline.Scope, watch *watch
 
 // Finish removes what former releases have left.
 func (r *RollingStage) Finish(ctx context.Context, _ *pipeline.Scope) error {
-	return r.parts.tidy(ctx, r.present())
+	return r.parts.tidy(ctx, r.stable())
 }
 
 // tidy lets a platform that can remove what former releases have left.

@@ -10,7 +10,7 @@ import (
 )
 
 func (r *RollingStage) check() RolloutCheck {
-	return RolloutCheck{Kind: "rolling", Split: Split{Old: r.present(), New: r.present()}, Workload: r.workload()}
+	return RolloutCheck{Kind: "rolling", Split: Split{Old: r.stable(), New: r.stable()}, Workload: r.workload()}
 }
 
 // Preflight asks the platform and the gate whether the update would work.
@@ -40,7 +40,7 @@ func (r *RollingStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipel
 		check.Release = release
 	}
 	all = append(all, ask(ctx, at, r.parts.Platform, check)...)
-	return append(all, r.parts.preflightGates(ctx, s, distinct([]string{r.Gate.Value}), r.present())...)
+	return append(all, r.parts.preflightGates(ctx, s, distinct([]string{r.Gate.Value}), r.stable())...)
 }
 
 // Plan says what Run would write.
@@ -61,8 +61,8 @@ func (r *RollingStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pl
 	}
 	release.Drain = int(r.Drain.Value / time.Second)
 	for _, name := range distinct([]string{r.Gate.Value}) {
-		plan.Queries = append(plan.Queries, r.parts.planGate(ctx, s, name, r.parts.Platform.Selector(r.present()))...)
+		plan.Queries = append(plan.Queries, r.parts.planGate(ctx, s, name, r.parts.Platform.Selector(r.stable()))...)
 	}
 	plan.Peak[r.workload().String()] = max(1, live.Replicas) + live.Surge
-	return plan, r.parts.planTrack(ctx, &plan, planned{track: r.present(), release: release, replicas: -1})
+	return plan, r.parts.planTrack(ctx, &plan, planned{track: r.stable(), release: release, replicas: -1})
 }

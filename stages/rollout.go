@@ -14,9 +14,8 @@ import (
 // rollout is a stage that brings a release to a workload.
 type rollout interface {
 	pipeline.Task
-	// present is the track that users have before the stage has run, as far as
-	// the file tells.
-	present() Track
+	// present is the track that users have before the stage has run.
+	present(ctx context.Context) Track
 	// carrier is the track that has the release and its traffic once the stage
 	// has passed with these outputs, and delivered the one that has it after
 	// the commit.
