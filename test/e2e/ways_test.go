@@ -207,7 +207,7 @@ func (s *shop) crowd(w way) *crowd {
 	}
 	kept := load.Config{Rate: 100, Timeout: 6 * time.Second}
 	if w.recycled {
-		kept.PerConnection = 20
+		kept.PerConnection = 10 // about 3 s, which is less than pods drain
 	}
 	c := &crowd{names: []string{"new", "kept", "long"}}
 	for i, config := range []load.Config{
