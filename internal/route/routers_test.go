@@ -310,22 +310,26 @@ func TestRoutersMatch(t *testing.T) {
 
 // unmatch takes away what sends matching requests to the new track.
 func (s subject) unmatch(srv *kubetest.Server) {
+	name := "user"
 	if s.rules == nil {
-		srv.Edit(s.resource, "web", "user-canary", func(u *unstructured.Unstructured) {
-			a := u.GetAnnotations()
-			delete(a, "nginx.ingress.kubernetes.io/canary-by-header")
-			u.SetAnnotations(a)
-		})
+		name = "user-canary"
+	}
+	srv.Edit(s.resource, "web", name, s.strip)
+}
+
+func (s subject) strip(u *unstructured.Unstructured) {
+	if s.rules == nil {
+		a := u.GetAnnotations()
+		delete(a, "nginx.ingress.kubernetes.io/canary-by-header")
+		u.SetAnnotations(a)
 		return
 	}
-	srv.Edit(s.resource, "web", "user", func(u *unstructured.Unstructured) {
-		rules, _, _ := unstructured.NestedSlice(u.Object, s.rules...)
-		rules = slices.DeleteFunc(rules, func(v any) bool {
-			name, _ := v.(map[string]any)["name"].(string)
-			return strings.HasPrefix(name, "headgate-match-")
-		})
-		_ = unstructured.SetNestedSlice(u.Object, rules, s.rules...)
+	rules, _, _ := unstructured.NestedSlice(u.Object, s.rules...)
+	rules = slices.DeleteFunc(rules, func(v any) bool {
+		name, _ := v.(map[string]any)["name"].(string)
+		return strings.HasPrefix(name, "headgate-match-")
 	})
+	_ = unstructured.SetNestedSlice(u.Object, rules, s.rules...)
 }
 
 func TestRoutersSwitchColours(t *testing.T) {
