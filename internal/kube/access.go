@@ -182,7 +182,9 @@ func Rules(ps []Permission) string {
 		if !slices.Contains(order, k) {
 			order = append(order, k)
 		}
-		verbs[k] = append(verbs[k], p.Verb)
+		if !slices.Contains(verbs[k], p.Verb) { // It may be missing in two namespaces.
+			verbs[k] = append(verbs[k], p.Verb)
+		}
 	}
 	for i, k := range order {
 		order[i] = fmt.Sprintf("%s, verbs: [%s]}", k, strings.Join(verbs[k], ", "))

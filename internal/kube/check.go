@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,10 +17,13 @@ import (
 	"github.com/headgate-dev/headgate/stages"
 )
 
-// Check finds out, without changing anything, whether a canary rollout of a
-// workload would work. It goes on after a finding, so that all are known at
+// Check finds out, without changing anything, whether a rollout of a workload
+// would work. It goes on after a finding, so that all are known at
 // once; its error is about what could not be asked at all.
 func (p *Platform) Check(ctx context.Context, c stages.RolloutCheck) ([]pipeline.Finding, error) {
+	if c.Kind == blueGreenKind {
+		return p.checkColours(ctx, c)
+	}
 	k := &checking{p: p, c: c, ns: p.c.ns(c.Workload)}
 	if err := k.access(ctx); err != nil {
 		return nil, wrap("check "+c.Workload.String(), err)
@@ -27,11 +31,22 @@ func (p *Platform) Check(ctx context.Context, c stages.RolloutCheck) ([]pipeline
 	if k.blind {
 		return k.found, nil // Every other question would be refused as well.
 	}
-	if err := k.deployment(ctx); err != nil {
+	do := k.deployment
+	if c.Kind == rollingKind {
+		do = k.rolling
+	}
+	if err := do(ctx); err != nil {
 		return nil, wrap("check "+c.Workload.String(), err)
 	}
 	return k.found, nil
 }
+
+// The kinds of stages that ask for a check; "" means a canary.
+const (
+	canaryKind    = "canary"
+	rollingKind   = "rolling"
+	blueGreenKind = "blueGreen"
+)
 
 // checking is one preflight.
 type checking struct {
@@ -135,26 +150,46 @@ func (k *checking) deployment(ctx context.Context) error {
 	if err := k.config(ctx); err != nil {
 		return err
 	}
-	return k.around(ctx, d, plan)
+	if k.c.Release.Shared && k.c.Release.Drain == 0 { // Where pods that end are how traffic is moved.
+		k.drains(d, drainHint())
+	}
+	pods := int64(math.Ceil(k.c.MaxReplicas*float64(wantedReplicas(d)))) + promotionNeeds(d)
+	labels := d.Spec.Template.Labels
+	return k.around(ctx, d, surroundings{
+		labels: podLabels{old: labels, new: plan.mark.apply(labels)}, old: d.Name, new: "its canary",
+		peak: peak{pods: pods, deployments: 1, services: 1},
+	})
 }
 
 // shape checks the Deployment by itself.
 func (k *checking) shape(live *unstructured.Unstructured, d *appsv1.Deployment) {
-	if d.Spec.Paused {
-		k.fail("kubectl rollout resume deployment/"+d.Name, "Deployment %s is paused, so that it would never take the release", d.Name)
-	}
+	k.resumed(d)
 	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 		k.fail("use strategy RollingUpdate if two versions can run side by side", "Deployment %s has the strategy Recreate, which says that two of its pods must not run at once; a canary would", d.Name)
 	}
-	if live != nil && k.objs.workload != nil {
-		a, _, _ := unstructured.NestedMap(live.Object, "spec", "selector")
-		if b, _, _ := unstructured.NestedMap(k.objs.workload.Object, "spec", "selector"); !reflect.DeepEqual(a, b) {
-			k.warn("a selector cannot be changed; write into the manifest what the cluster has", "the manifest of Deployment %s has another selector than the cluster; the cluster's is kept", d.Name)
-		}
-	}
+	k.selector(live, d.Name)
 	if d.Spec.Replicas != nil && *d.Spec.Replicas == 0 && live != nil {
 		k.fail("scale it up first, so that there is something to compare with", "Deployment %s has 0 replicas", d.Name)
 	}
+	k.probes(d)
+}
+
+func (k *checking) resumed(d *appsv1.Deployment) {
+	if d.Spec.Paused {
+		k.fail("kubectl rollout resume deployment/"+d.Name, "Deployment %s is paused, so that it would never take the release", d.Name)
+	}
+}
+
+func (k *checking) selector(live *unstructured.Unstructured, name string) {
+	if live != nil && k.objs.workload != nil {
+		a, _, _ := unstructured.NestedMap(live.Object, "spec", "selector")
+		if b, _, _ := unstructured.NestedMap(k.objs.workload.Object, "spec", "selector"); !reflect.DeepEqual(a, b) {
+			k.warn("a selector cannot be changed; write into the manifest what the cluster has", "the manifest of Deployment %s has another selector than the cluster; the cluster's is kept", name)
+		}
+	}
+}
+
+func (k *checking) probes(d *appsv1.Deployment) {
 	for _, c := range d.Spec.Template.Spec.Containers {
 		if c.ReadinessProbe == nil && len(c.Ports) > 0 {
 			k.warn("add a readinessProbe; without one a pod gets requests as soon as its process exists", "container %s of Deployment %s has no readiness probe", c.Name, d.Name)
@@ -176,12 +211,16 @@ func (k *checking) service(d *appsv1.Deployment, raw []*unstructured.Unstructure
 	if k.c.Service != "" && !slices.ContainsFunc(stable, func(s corev1.Service) bool { return s.Name == k.c.Service }) {
 		k.fail("check the Service's selector against the pods' labels "+pairs(d.Spec.Template.Labels), "Service %s does not select the pods of Deployment %s", k.c.Service, d.Name)
 	}
-	for _, s := range stable {
+	k.ports(d, stable)
+	return nil
+}
+
+func (k *checking) ports(d *appsv1.Deployment, svcs []corev1.Service) {
+	for _, s := range svcs {
 		for _, port := range s.Spec.Ports {
 			k.port(d, s, port)
 		}
 	}
-	return nil
 }
 
 // port checks that some container listens where a Service sends.

@@ -2,8 +2,6 @@ package kube
 
 import (
 	"context"
-	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -13,15 +11,22 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
+// surroundings are what a rollout brings among what else is in the namespace.
+type surroundings struct {
+	labels podLabels
+	peak   peak
+	// old and new are what the pods that carry the labels are called.
+	old, new string
+}
+
 // around checks what else has a say about the workload's pods.
-func (k *checking) around(ctx context.Context, d *appsv1.Deployment, plan wanted) error {
+func (k *checking) around(ctx context.Context, d *appsv1.Deployment, s surroundings) error {
 	hpas, err := maybe[autoscalingv2.HorizontalPodAutoscaler](ctx, k, autoscalers())
 	if err != nil {
 		return err
@@ -35,8 +40,8 @@ func (k *checking) around(ctx context.Context, d *appsv1.Deployment, plan wanted
 	if err != nil {
 		return err
 	}
-	for _, q := range qs {
-		k.quota(q, d)
+	if err := k.room(ctx, d, qs, s.peak); err != nil {
+		return err
 	}
 	pdbs, err := maybe[policyv1.PodDisruptionBudget](ctx, k, disruptionBudgets())
 	if err != nil {
@@ -46,15 +51,37 @@ func (k *checking) around(ctx context.Context, d *appsv1.Deployment, plan wanted
 	if err != nil {
 		return err
 	}
-	stable := d.Spec.Template.Labels
-	canary := plan.mark.apply(stable)
 	for _, b := range pdbs {
-		if only(b.Spec.Selector, stable, canary) {
-			k.warn("", "PodDisruptionBudget %s protects the pods of %s and not those of its canary, which have %s=%s", b.Name, d.Name, plan.mark.Key, plan.mark.Canary)
+		if only(b.Spec.Selector, s.labels.old, s.labels.new) {
+			k.warn("", "PodDisruptionBudget %s protects the pods of %s and not those of %s, which have %s", b.Name, s.old, s.new, s.labels.difference())
 		}
 	}
-	k.network(nps, podLabels{old: stable, new: canary})
+	k.network(nps, s.labels)
 	return nil
+}
+
+// room checks that quotas and limits let the pods of the peak be made.
+func (k *checking) room(ctx context.Context, d *appsv1.Deployment, qs []corev1.ResourceQuota, need peak) error {
+	ranges, err := maybe[corev1.LimitRange](ctx, k, limitRanges())
+	if err != nil {
+		return err
+	}
+	k.limits(d.Spec.Template.Spec, ranges)
+	for _, q := range qs {
+		k.quota(q, need, needsOf(d.Spec.Template.Spec, ranges))
+	}
+	return nil
+}
+
+// difference writes the labels that only the new pods have.
+func (l podLabels) difference() string {
+	changed := map[string]string{}
+	for key, v := range l.new {
+		if l.old[key] != v {
+			changed[key] = v
+		}
+	}
+	return pairs(changed)
 }
 
 // maybe lists what a check needs; where the account may not, the check is left
@@ -90,7 +117,7 @@ func (k *checking) autoscaler(ctx context.Context, h autoscalingv2.HorizontalPod
 	} else {
 		add(autoscalers(), "get", "update")
 	}
-	if k.canaryKind() && !k.c.Release.Shared {
+	if (k.c.Kind == "" || k.c.Kind == canaryKind) && !k.c.Release.Shared {
 		add(autoscalers(), "get", "create", "update", "delete")
 	}
 	slices.SortFunc(want, func(a, b Permission) int { return strings.Compare(a.Resource+a.Verb, b.Resource+b.Verb) })
@@ -103,45 +130,6 @@ func (k *checking) autoscaler(ctx context.Context, h autoscalingv2.HorizontalPod
 			"HorizontalPodAutoscaler %s scales Deployment %s, and the account may not %s", h.Name, d.Name, Together(missing))
 	}
 	return nil
-}
-
-// canaryKind reports whether the rollout makes a canary.
-func (k *checking) canaryKind() bool { return k.c.Kind == "" || k.c.Kind == "canary" }
-
-// quota checks that there is room for the canary.
-func (k *checking) quota(q corev1.ResourceQuota, d *appsv1.Deployment) {
-	if len(q.Spec.Scopes) > 0 || q.Spec.ScopeSelector != nil {
-		return // It may not count these pods at all.
-	}
-	pods := int64(math.Ceil(k.c.MaxReplicas*float64(wantedReplicas(d)))) + promotionNeeds(d)
-	need := map[corev1.ResourceName]resource.Quantity{
-		corev1.ResourcePods: *resource.NewQuantity(pods, resource.DecimalSI), "count/pods": *resource.NewQuantity(pods, resource.DecimalSI),
-		"count/deployments.apps": resource.MustParse("1"), corev1.ResourceServices: resource.MustParse("1"), "count/services": resource.MustParse("1"),
-	}
-	for _, c := range d.Spec.Template.Spec.Containers {
-		for name, amount := range c.Resources.Requests {
-			add(need, "requests."+name, amount, pods)
-			add(need, name, amount, pods)
-		}
-		for name, amount := range c.Resources.Limits {
-			add(need, "limits."+name, amount, pods)
-		}
-	}
-	var short []string
-	for name, n := range need {
-		hard, limited := q.Status.Hard[name]
-		if !limited {
-			continue
-		}
-		room := hard.DeepCopy()
-		room.Sub(q.Status.Used[name])
-		if n.Cmp(room) > 0 {
-			short = append(short, fmt.Sprintf("%s: %s needed, %s left", name, n.String(), room.String()))
-		}
-	}
-	if len(short) > 0 {
-		k.fail("raise the quota, or make the canary smaller", "ResourceQuota %s has no room for %d more pods (%s)", q.Name, pods, strings.Join(sorted(short), "; "))
-	}
 }
 
 // promotionNeeds is how many pods there must be room for beside those of both
@@ -157,14 +145,6 @@ func promotionNeeds(d *appsv1.Deployment) int64 {
 		return 0
 	}
 	return 1
-}
-
-func add(to map[corev1.ResourceName]resource.Quantity, name corev1.ResourceName, amount resource.Quantity, times int64) {
-	total := to[name]
-	amount = amount.DeepCopy()
-	amount.Mul(times)
-	total.Add(amount)
-	to[name] = total
 }
 
 // only reports whether a selector selects stable's pods and not the canary's.

@@ -103,18 +103,7 @@ func TestCheck(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			fmt.Fprintf(&b, "# %s\n", c.name)
-			for _, f := range found {
-				kind := "error"
-				if f.Warning {
-					kind = "warning"
-				}
-				fmt.Fprintf(&b, "%s: %s\n", kind, f.Message)
-				if f.Hint != "" {
-					fmt.Fprintf(&b, "  hint: %s\n", f.Hint)
-				}
-			}
-			b.WriteByte('\n')
+			tellFindings(&b, c.name, found)
 			if w := s.Writes(); len(w) != 0 {
 				t.Errorf("a check wrote: %v", w)
 			}

@@ -40,7 +40,8 @@ func autoscalers() schema.GroupVersionResource {
 func disruptionBudgets() schema.GroupVersionResource {
 	return gvr("policy/v1 poddisruptionbudgets")
 }
-func quotas() schema.GroupVersionResource { return gvr("v1 resourcequotas") }
+func quotas() schema.GroupVersionResource      { return gvr("v1 resourcequotas") }
+func limitRanges() schema.GroupVersionResource { return gvr("v1 limitranges") }
 func networkPolicies() schema.GroupVersionResource {
 	return gvr("networking.k8s.io/v1 networkpolicies")
 }
@@ -139,6 +140,8 @@ func builtin(gvk schema.GroupVersionKind) (mapped, bool) {
 		return m("v1 secrets")
 	case "v1 ServiceAccount":
 		return m("v1 serviceaccounts")
+	case "v1 PersistentVolumeClaim":
+		return m("v1 persistentvolumeclaims")
 	case "v1 Namespace":
 		return mapped{gvr("v1 namespaces"), false}, true
 	case "autoscaling/v2 HorizontalPodAutoscaler":

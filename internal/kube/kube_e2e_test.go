@@ -120,6 +120,8 @@ func resourceOf(kind string) schema.GroupVersionResource {
 	switch kind {
 	case "Deployment":
 		return schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+	case "HorizontalPodAutoscaler":
+		return schema.GroupVersionResource{Group: "autoscaling", Version: "v2", Resource: "horizontalpodautoscalers"}
 	case "HTTPRoute":
 		return schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"}
 	}
@@ -130,7 +132,7 @@ func resourceOf(kind string) schema.GroupVersionResource {
 func names(t *testing.T, c *kube.Cluster, ns string) string {
 	t.Helper()
 	var out []string
-	for _, kind := range []string{"Deployment", "Service", "ConfigMap"} {
+	for _, kind := range []string{"Deployment", "Service", "ConfigMap", "HorizontalPodAutoscaler"} {
 		l, err := c.List(t.Context(), resourceOf(kind), ns, metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -169,7 +171,38 @@ func runningPods(t *testing.T, c *kube.Cluster, track stages.Track, image string
 	return n
 }
 
-func TestE2EPlatformConforms(t *testing.T) {
+func TestE2EPlatformConforms(t *testing.T) { portstest.Platform(t, realFixture) }
+
+func TestE2EPlatformRestores(t *testing.T) { portstest.Restorer(t, realFixture) }
+
+func TestE2EPlatformHasColours(t *testing.T) {
+	portstest.Colours(t, func(t *testing.T) portstest.PlatformFixture {
+		f := realFixture(t)
+		f.Blue = stages.Track{Workload: f.Workload, Peer: stages.Workload{Namespace: f.Workload.Namespace, Name: "user-green"}, Name: stages.Blue}
+		f.Green = stages.Track{Workload: f.Blue.Peer, Peer: f.Workload, Name: stages.Green}
+		return f
+	})
+}
+
+func TestE2EPlatformScales(t *testing.T) {
+	portstest.Scaler(t, func(t *testing.T) portstest.PlatformFixture {
+		f := realFixture(t)
+		c, err := kube.New(kube.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := kubetest.Objects(t, strings.ReplaceAll(scalerOf, "NAME", "user"))[0]
+		u.SetNamespace(f.Workload.Namespace)
+		if _, err := c.Create(t.Context(), resourceOf(u.GetKind()), u, kube.Write{}); err != nil {
+			t.Fatal(err)
+		}
+		f.Scaled, f.Workload = f.Workload, f.Missing // Which has no autoscaler.
+		return f
+	})
+}
+
+func realFixture(t *testing.T) portstest.PlatformFixture {
+	t.Helper()
 	if os.Getenv("KUBECONFIG") == "" {
 		t.Skip("KUBECONFIG is not set")
 	}
@@ -177,39 +210,37 @@ func TestE2EPlatformConforms(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	portstest.Platform(t, func(t *testing.T) portstest.PlatformFixture {
-		c, ns := realCluster(t)
-		for _, u := range realObjects(t, ns, "user", images[0]) {
-			if _, err := c.Create(t.Context(), resourceOf(u.GetKind()), u, kube.Write{}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		p := c.Platform(kube.Settings{})
-		w := stages.Workload{Namespace: ns, Name: "user"}
-		if err := p.AwaitReady(t.Context(), stages.Track{Workload: w, Name: stages.Stable}, 2, nil); err != nil {
+	c, ns := realCluster(t)
+	for _, u := range realObjects(t, ns, "user", images[0]) {
+		if _, err := c.Create(t.Context(), resourceOf(u.GetKind()), u, kube.Write{}); err != nil {
 			t.Fatal(err)
 		}
-		var first []json.RawMessage
-		for _, u := range append(realObjects(t, ns, "fresh", images[0]), kubetest.Objects(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: fresh-config}, data: {a: b}}")...) {
-			b, err := u.MarshalJSON()
-			if err != nil {
-				t.Fatal(err)
-			}
-			first = append(first, b)
+	}
+	p := c.Platform(kube.Settings{})
+	w := stages.Workload{Namespace: ns, Name: "user"}
+	if err := p.AwaitReady(t.Context(), stages.Track{Workload: w, Name: stages.Stable}, 2, nil); err != nil {
+		t.Fatal(err)
+	}
+	var first []json.RawMessage
+	for _, u := range append(realObjects(t, ns, "fresh", images[0]), kubetest.Objects(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: fresh-config}, data: {a: b}}")...) {
+		b, err := u.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
 		}
-		repository, _, _ := strings.Cut(images[1], "@")
-		return portstest.PlatformFixture{
-			Platform: p,
-			Workload: w,
-			Replicas: 2,
-			Old:      stages.Release{Image: images[0], Run: run("0")},
-			New:      stages.Release{Image: images[1], Run: run("1")},
-			Broken:   stages.Release{Image: repository + "@sha256:" + strings.Repeat("0", 64), Run: run("1")},
-			Missing:  stages.Workload{Namespace: ns, Name: "fresh"},
-			First:    stages.Release{Image: images[1], Manifests: first, Run: run("1")},
-			Running:  func(t *testing.T, tr stages.Track, image string) int { return runningPods(t, c, tr, image) },
-			State:    func(t *testing.T) string { return names(t, c, ns) },
-			Patience: time.Minute,
-		}
-	})
+		first = append(first, b)
+	}
+	repository, _, _ := strings.Cut(images[1], "@")
+	return portstest.PlatformFixture{
+		Platform: p,
+		Workload: w,
+		Replicas: 2,
+		Old:      stages.Release{Image: images[0], Run: run("0")},
+		New:      stages.Release{Image: images[1], Run: run("1")},
+		Broken:   stages.Release{Image: repository + "@sha256:" + strings.Repeat("0", 64), Run: run("1")},
+		Missing:  stages.Workload{Namespace: ns, Name: "fresh"},
+		First:    stages.Release{Image: images[1], Manifests: first, Run: run("1")},
+		Running:  func(t *testing.T, tr stages.Track, image string) int { return runningPods(t, c, tr, image) },
+		State:    func(t *testing.T) string { return names(t, c, ns) },
+		Patience: time.Minute,
+	}
 }
