@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -98,9 +99,7 @@ func (b colourWorld) fromPeer(objs *objects, manifest, live *unstructured.Unstru
 		if labels == nil {
 			labels = map[string]string{}
 		}
-		for k, v := range known {
-			labels[k] = v
-		}
+		maps.Copy(labels, known)
 		set(u.Object, anyMap(labels), "spec", "template", "metadata", "labels")
 	}
 	from := "the manifest of " + b.track.Peer.Name

@@ -38,8 +38,11 @@ func TestDrainOfPods(t *testing.T) {
 		{"ours, shorter", 1, noted(podsOf(int64(35), a(5)), "5"), noted(podsOf(int64(31), a(1)), "1")},
 		{"ours, changed by somebody", 7, noted(podsOf(int64(35), a(6)), "5"), noted(podsOf(int64(35), a(6)), "5")},
 		{"ours, taken out by somebody", 7, noted(podsOf(int64(30), map[string]any{"name": "a"}), "5"), noted(podsOf(int64(37), a(7)), "7")},
-		{"ours, and a new container", 7, noted(podsOf(int64(35), a(5), map[string]any{"name": "b"}), "5"),
-			noted(podsOf(int64(37), a(7), map[string]any{"name": "b", "lifecycle": sleeping(7)}), "7")},
+		{
+			"ours, and a new container", 7,
+			noted(podsOf(int64(35), a(5), map[string]any{"name": "b"}), "5"),
+			noted(podsOf(int64(37), a(7), map[string]any{"name": "b", "lifecycle": sleeping(7)}), "7"),
+		},
 		{"a note that makes no sense", 7, noted(podsOf(int64(30), a(5)), "soon"), noted(podsOf(int64(30), a(5)), "soon")},
 	}
 	for _, c := range cases {

@@ -57,6 +57,8 @@ var (
 	_ stages.Resizer   = (*Platform)(nil)
 	_ stages.Scaler    = (*Platform)(nil)
 	_ stages.Drainer   = (*Platform)(nil)
+
+	_ stages.Revisioner = (*Platform)(nil)
 )
 
 // Platform returns the workloads of the cluster.
