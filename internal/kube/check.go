@@ -135,7 +135,7 @@ func (k *checking) deployment(ctx context.Context) error {
 	}
 	// A Service in the way of the canary's own has been reported.
 	svcs = slices.DeleteFunc(svcs, func(u *unstructured.Unstructured) bool { return u.GetName() == trackName(track) })
-	plan, err := buildCanary(base, svcs, track, wantedReplicas(d))
+	plan, err := builder(k.c.Release)(base, svcs, track, wantedReplicas(d))
 	if err != nil {
 		k.fail("give the Deployment a label of its own, and name it in its selector and in its Service's", "%s", err)
 		return nil
@@ -204,7 +204,7 @@ func (k *checking) service(d *appsv1.Deployment, raw []*unstructured.Unstructure
 		return err
 	}
 	stable := selectingAll(svcs, d.Spec.Template.Labels)
-	if plan.service == nil {
+	if len(stable) == 0 {
 		k.fail("make a Service whose selector is part of "+pairs(d.Spec.Template.Labels), "no Service in namespace %s selects the pods of Deployment %s", k.ns, d.Name)
 		return nil
 	}

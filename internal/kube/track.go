@@ -124,7 +124,7 @@ func (p *Platform) canary(ctx context.Context, t stages.Track, r stages.Release,
 	if err != nil {
 		return wanted{}, err
 	}
-	w, err := buildCanary(base, svcs, t, replicas)
+	w, err := builder(r)(base, svcs, t, replicas)
 	if err != nil {
 		return wanted{}, err
 	}

@@ -25,6 +25,7 @@ func makers() map[string]maker {
 		stages.GRPCRouteRouter:    {made(NewGRPCRoute), rulesFrom},
 		stages.NginxRouter:        {made(NewNginx), nginxFrom},
 		stages.ServiceRouter:      {made(NewServiceSwitch), serviceFrom},
+		stages.ReplicasRouter:     {made(NewReplicas), replicasFrom},
 		stages.IstioRouter:        {made(NewVirtualService), rulesFrom},
 		stages.IngressNginxRouter: {made(NewIngressNginx), ingressFrom},
 	}
