@@ -15,6 +15,9 @@ func (b *BlueGreenStage) Check(p *pipeline.Pipeline, _ *pipeline.Stage, report f
 	checkGate(p, b.Gate, report)
 	b.Traffic.check("blueGreen", report)
 	b.checkColours(report)
+	if len(b.Traffic.Match) > 0 && len(b.Steps) == 0 {
+		report(source.Problem{Pos: b.Traffic.Match[0].Pos, Width: 1, Message: "match: says nothing where all traffic is switched at once", Hint: "add steps:, of which the first may be setWeight: 0"})
+	}
 	if b.Preview != nil {
 		checkGate(p, b.Preview.Gate, report)
 		if b.Preview.For.IsSet() && !b.Preview.Gate.IsSet() {
@@ -63,6 +66,7 @@ func (b *BlueGreenStage) checkSteps(p *pipeline.Pipeline, report func(source.Pro
 			continue
 		}
 		switch {
+		case i == 0 && w.Value == 0 && len(b.Traffic.Match) > 0: // only what matches
 		case w.Value <= last:
 			report(source.Problem{
 				Pos: w.Pos, Width: 1, Hint: "weights only go up; a rollback goes back by itself",
@@ -117,6 +121,7 @@ func (b *BlueGreenStage) Preflight(ctx context.Context, s *pipeline.Scope) []pip
 	release, err := b.parts.readRelease(ctx, s, b.taking())
 	switch {
 	case errors.Is(err, pipeline.ErrNotYetKnown):
+		check.Release, all = b.parts.preflightManifests(ctx, s, b.taking())
 	case err != nil:
 		all = append(all, finding(b.Image.Pos, err))
 	default:
@@ -128,6 +133,15 @@ func (b *BlueGreenStage) Preflight(ctx context.Context, s *pipeline.Scope) []pip
 		return append(all, finding(b.Traffic.Pos, err))
 	}
 	all = append(all, ask(ctx, b.Traffic.Pos, router, check)...)
+	if preview := b.previewTraffic(); preview != nil {
+		shown, err := b.parts.Router(*preview, now.split)
+		if err != nil {
+			return append(all, finding(b.Preview.Service.Pos, err))
+		}
+		if _, err := shown.Weight(ctx); err != nil {
+			all = append(all, finding(b.Preview.Service.Pos, err))
+		}
+	}
 	all = append(all, preflightProbe(ctx, s, b.Traffic.Probe)...)
 	return append(all, b.parts.preflightGates(ctx, s, b.gates(), now.split.Old)...)
 }
@@ -182,6 +196,12 @@ func (b *BlueGreenStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.
 	plan.Peak[now.split.New.Workload.String()] = size + now.idle.Surge
 	if err := b.parts.planTrack(ctx, &plan, planned{track: now.split.New, release: release, replicas: size}); err != nil {
 		return plan, err
+	}
+	if preview := b.previewTraffic(); preview != nil {
+		plan.Writes = append(plan.Writes, pipeline.PlannedWrite{
+			Thing: pipeline.Thing{Kind: routeThing, Name: ServiceRouter + " " + b.Preview.Service.Value}, Verb: "update", After: "run",
+			Summary: "the preview shows " + now.split.New.Name,
+		})
 	}
 	b.planWeights(&plan, router+" "+name, now.split.New.Name)
 	plan.Writes = append(plan.Writes, pipeline.PlannedWrite{

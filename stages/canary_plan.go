@@ -28,6 +28,7 @@ func (c *CanaryStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeli
 	release, err := c.readRelease(ctx, s)
 	switch {
 	case errors.Is(err, pipeline.ErrNotYetKnown):
+		check.Release, all = c.parts.preflightManifests(ctx, s, c.taking())
 	case err != nil:
 		all = append(all, finding(c.Image.Pos, err))
 	default:
@@ -43,6 +44,11 @@ func (c *CanaryStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeli
 	}
 	if live.Exists {
 		all = append(all, preflightProbe(ctx, s, c.Traffic.Probe)...)
+		if c.Traffic.Replicas.Value && !unneeded(live, check.Release) {
+			all = append(all, c.parts.preflightDrain(ctx, draining{
+				workload: c.workload(), live: live, key: "traffic.drain", set: c.Traffic.Drain.IsSet() && c.Traffic.Drain.Value > 0, at: c.Traffic.Pos,
+			})...)
+		}
 	}
 	return append(all, c.parts.preflightGates(ctx, s, c.gates(), c.stable())...)
 }

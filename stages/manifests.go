@@ -1,6 +1,8 @@
 package stages
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"github.com/headgate-dev/headgate/pipeline"
@@ -62,4 +64,17 @@ func manifestsOf(s *pipeline.Scope, t taking) (Manifests, error) {
 		m.Sources = append(m.Sources, at)
 	}
 	return m, nil
+}
+
+// preflightManifests reads the manifests of a release whose image is not known
+// yet, so that what is wrong with them is not found only after the build.
+func (p *Parts) preflightManifests(ctx context.Context, s *pipeline.Scope, t taking) (Release, []pipeline.Finding) {
+	release, err := p.readManifests(ctx, s, t)
+	switch {
+	case errors.Is(err, pipeline.ErrNotYetKnown):
+		return Release{}, nil
+	case err != nil:
+		return Release{}, []pipeline.Finding{finding(t.manifests[0].Pos, err)}
+	}
+	return release, nil
 }

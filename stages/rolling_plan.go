@@ -34,12 +34,16 @@ func (r *RollingStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipel
 	release, err := r.readRelease(ctx, s)
 	switch {
 	case errors.Is(err, pipeline.ErrNotYetKnown):
+		check.Release, all = r.parts.preflightManifests(ctx, s, r.taking())
 	case err != nil:
 		all = append(all, finding(r.Image.Pos, err))
 	default:
 		check.Release = release
 	}
 	all = append(all, ask(ctx, at, r.parts.Platform, check)...)
+	if !unneeded(live, check.Release) {
+		all = append(all, r.parts.preflightDrain(ctx, draining{workload: r.workload(), live: live, key: "drain", set: r.Drain.Value > 0, at: at})...)
+	}
 	return append(all, r.parts.preflightGates(ctx, s, distinct([]string{r.Gate.Value}), r.stable())...)
 }
 
