@@ -31,21 +31,21 @@ type checking struct {
 // findings are what a check has found so far.
 type findings struct{ found []pipeline.Finding }
 
-func (f *findings) fail(hint, format string, args ...any) {
-	f.found = append(f.found, pipeline.Finding{Message: fmt.Sprintf(format, args...), Hint: hint})
+func (k *findings) fail(hint, format string, args ...any) {
+	k.found = append(k.found, pipeline.Finding{Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-func (f *findings) warn(hint, format string, args ...any) {
-	f.found = append(f.found, pipeline.Finding{Message: fmt.Sprintf(format, args...), Hint: hint, Warning: true})
+func (k *findings) warn(hint, format string, args ...any) {
+	k.found = append(k.found, pipeline.Finding{Message: fmt.Sprintf(format, args...), Hint: hint, Warning: true})
 }
 
 // lack says which permissions are missing, and returns false when some are.
-func (f *findings) lack(ctx context.Context, c *kube.Cluster, want []kube.Permission) (bool, error) {
+func (k *findings) lack(ctx context.Context, c *kube.Cluster, want []kube.Permission) (bool, error) {
 	missing, err := c.Missing(ctx, want)
 	if err != nil || len(missing) == 0 {
 		return err == nil, err
 	}
-	f.fail("give the account a Role with these rules: "+kube.Rules(missing), "the account may not %s", kube.Together(missing))
+	k.fail("give the account a Role with these rules: "+kube.Rules(missing), "the account may not %s", kube.Together(missing))
 	return false, nil
 }
 

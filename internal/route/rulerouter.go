@@ -320,8 +320,8 @@ func (r *RuleRouter) PlanWeight(ctx context.Context, to float64) (pipeline.Plann
 		return pipeline.PlannedWrite{}, wrap(what, err)
 	}
 	summary := fmt.Sprintf("%s of the traffic of %s to Service %s", percent(to), r.Name(), n.new.name)
-	for i, m := range r.matches {
-		summary += []string{", and all with ", " or "}[min(i, 1)] + m.String()
+	if len(r.matches) > 0 {
+		summary += ", and all with " + together(r.matches)
 	}
 	return pipeline.PlannedWrite{
 		Thing: pipeline.Thing{Kind: "route", Name: r.Name()}, Verb: "setWeight", Summary: summary, Diff: kube.Diff(u, after),

@@ -3,6 +3,7 @@ package route
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/headgate-dev/headgate/internal/kube"
@@ -76,6 +77,15 @@ func (m match) String() string {
 		return fmt.Sprintf("cookie %s=%s", m.Cookie, m.Value)
 	}
 	return fmt.Sprintf("header %s: %s", m.Header, m.Value)
+}
+
+// together writes matches as one line.
+func together(all []match) string {
+	var out []string
+	for _, m := range all {
+		out = append(out, m.String())
+	}
+	return strings.Join(out, " or ")
 }
 
 func (s Settings) matches() []match {
