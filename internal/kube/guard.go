@@ -48,7 +48,7 @@ func (p *Platform) Guard(ctx context.Context, t stages.Track) error {
 		case lost.IsZero():
 			lost = time.Now()
 		case time.Since(lost) >= guardGrace:
-			return lostPods(t, fmt.Sprintf("none of its pods has been ready for %s, while it has traffic", guardGrace)+p.lostWhy(ctx, t))
+			return p.lostWhy(ctx, t, fmt.Sprintf("none of its pods has been ready for %s, while it has traffic", guardGrace))
 		}
 		select {
 		case <-mirrors.Changed():
@@ -79,27 +79,29 @@ func (p *Platform) guarded(ctx context.Context, t stages.Track) (*unstructured.U
 	}
 }
 
-// lostWhy says why pods are not ready any more, as far as the cluster tells at
+// lostWhy is [lostPods] with the reason, as far as the cluster tells it at
 // once: users get errors meanwhile.
-func (p *Platform) lostWhy(ctx context.Context, t stages.Track) string {
+func (p *Platform) lostWhy(ctx context.Context, t stages.Track, cause string) error {
 	ctx, cancel := context.WithTimeout(ctx, lookAgain)
 	defer cancel()
+	lost := lostPods(t, cause)
 	o, err := p.look(ctx, t)
 	if err != nil {
-		return ""
+		return lost
 	}
 	problems := o.diagnose(p.set.Restarts)
 	if len(problems) == 0 {
-		return ""
+		return lost
 	}
-	why := "; " + problems[0].Cause
+	lost.Cause += "; " + problems[0].Cause
+	lost.Action = problems[0].Action
 	if last := p.lastWords(ctx, p.c.ns(t.Workload), problems[0]); last != "" {
-		why += "; its last line: " + last
+		lost.Cause += "; its last line: " + last
 	}
-	return why
+	return lost
 }
 
-func lostPods(t stages.Track, cause string) error {
+func lostPods(t stages.Track, cause string) *stages.NotReadyError {
 	return &stages.NotReadyError{
 		Track: t, Code: Lost, Cause: cause,
 		Action: "see the evidence: its pods crashed, failed their readiness probe, or were removed",

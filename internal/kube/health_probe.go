@@ -18,8 +18,8 @@ const restartSlack = 2 * time.Second
 // moment on, even if it ends at once.
 const unprobed = 3 * time.Second
 
-// outlive bounds how much longer than the last time such a container must have
-// run after it has ended once.
+// outlive bounds how long a container that has ended must have run this time:
+// longer than the last time, or it may be about to end again.
 const outlive = 30 * time.Second
 
 // steady reports whether the readiness of a pod can be believed.
@@ -27,17 +27,19 @@ func (o observed) steady(p corev1.Pod) bool {
 	return !slices.ContainsFunc(containersOf(p), func(c container) bool { return !c.init && !o.steadyContainer(c) })
 }
 
-// steadyContainer reports it for one container: it has a readiness probe, or
-// has run for long enough.
+// steadyContainer reports it for one container.
 func (o observed) steadyContainer(c container) bool {
-	if c.spec.ReadinessProbe != nil || c.spec.Name == "" || c.status.State.Running == nil || o.running == nil {
+	if c.spec.Name == "" || c.status.State.Running == nil || o.running == nil {
 		return true
 	}
-	need := unprobed
+	need := time.Duration(0)
+	if c.spec.ReadinessProbe == nil {
+		need = unprobed
+	}
 	if last := c.status.LastTerminationState.Terminated; last != nil {
 		need = max(need, min(last.FinishedAt.Sub(last.StartedAt.Time)+unprobed, outlive))
 	}
-	return o.running(c.status) >= need
+	return need == 0 || o.running(c.status) >= need
 }
 
 // probes reports containers that run and are not ready.

@@ -83,10 +83,20 @@ func few(out map[string]any) {
 // trim takes away what no rule looks at.
 func trim(obj map[string]any) {
 	for _, path := range [][]string{
-		{"metadata", "managedFields"}, {"metadata", "resourceVersion"}, {"metadata", "generateName"},
-		{"source"}, {"reportingComponent"}, {"reportingInstance"},
-		{"spec", "tolerations"}, {"spec", "schedulerName"}, {"spec", "dnsPolicy"}, {"spec", "preemptionPolicy"},
-		{"spec", "enableServiceLinks"}, {"spec", "priority"}, {"status", "hostIPs"}, {"status", "qosClass"},
+		{"metadata", "managedFields"},
+		{"metadata", "resourceVersion"},
+		{"metadata", "generateName"},
+		{"source"},
+		{"reportingComponent"},
+		{"reportingInstance"},
+		{"spec", "tolerations"},
+		{"spec", "schedulerName"},
+		{"spec", "dnsPolicy"},
+		{"spec", "preemptionPolicy"},
+		{"spec", "enableServiceLinks"},
+		{"spec", "priority"},
+		{"status", "hostIPs"},
+		{"status", "qosClass"},
 	} {
 		unstructured.RemoveNestedField(obj, path...)
 	}

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -214,6 +215,27 @@ func TestUnprobedContainerMustOutliveItsLastEnd(t *testing.T) {
 	}
 }
 
+func TestProbedContainerThatEndedMustOutliveItsLastEnd(t *testing.T) {
+	o := readRecorded(t, "testdata/ready/never-ready/objects.json")
+	o.settle()
+	o.services = nil
+	began := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	o.running = func(corev1.ContainerStatus) time.Duration { return time.Second }
+	if pr := o.readiness(1); !pr.ready {
+		t.Errorf("with a probe that passes: %s, want ready at once", pr.line)
+	}
+	o.pods[0].Status.ContainerStatuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{
+		ExitCode: 1, StartedAt: metav1.NewTime(began), FinishedAt: metav1.NewTime(began.Add(2 * time.Second)),
+	}
+	if pr := o.readiness(1); pr.ready {
+		t.Error("a second after its second start: ready, want not")
+	}
+	o.running = func(corev1.ContainerStatus) time.Duration { return 5 * time.Second }
+	if pr := o.readiness(1); !pr.ready {
+		t.Errorf("longer than the last time: %s, want ready", pr.line)
+	}
+}
+
 func TestProbesAreNoNewsWithinTheirBudget(t *testing.T) {
 	o := readRecorded(t, "testdata/ready/never-ready/objects.json")
 	o.pods[0].Spec.Containers[0].ReadinessProbe.FailureThreshold = 30
@@ -258,8 +280,8 @@ func TestTimeoutEndsWithTheReason(t *testing.T) {
 		track: stages.Track{Workload: stages.Workload{Name: "user"}, Name: stages.Canary}, line: o.readiness(1).line,
 	}
 	w.diagnose(&o)
-	err := w.giveUp(t.Context(), "not ready after 10m0s").(*stages.NotReadyError)
-	if err.Code != Unschedulable || !strings.HasPrefix(err.Cause, "not ready after 10m0s: 0 of 1 pods ready; no node takes pod ") || !strings.Contains(err.Cause, "Insufficient cpu") {
+	err, ok := errors.AsType[*stages.NotReadyError](w.giveUp(t.Context(), "not ready after 10m0s"))
+	if !ok || err.Code != Unschedulable || !strings.HasPrefix(err.Cause, "not ready after 10m0s: 0 of 1 pods ready; no node takes pod ") || !strings.Contains(err.Cause, "Insufficient cpu") {
 		t.Errorf("got %s: %s", err.Code, err.Cause)
 	}
 }
