@@ -64,7 +64,8 @@ func TestE2ENotReady(t *testing.T) {
 			if c.name == "out of memory" { // Only one list of variables can be there.
 				before, rest, _ := strings.Cut(changed, "          env:\n")
 				_, after, _ := strings.Cut(rest, "          readinessProbe:")
-				changed = before + "          readinessProbe:" + after
+				// It must not be ready before its memory is full.
+				changed = before + "          readinessProbe:" + strings.Replace(after, "periodSeconds: 1\n", "periodSeconds: 1\n            initialDelaySeconds: 20\n", 1)
 			}
 			if c.from != "" && changed == string(yaml) {
 				t.Fatalf("the manifest has no %q", c.from)
