@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -226,7 +225,7 @@ func (e *expression) syntax(issues *cel.Issues) span {
 	first := issues.Errors()[0]
 	message := strings.TrimPrefix(first.Message, "Syntax error: ")
 	out := span{offset: e.runeOffset(first.Location.Line(), first.Location.Column()), width: 1, message: "the expression cannot be read here"}
-	m := offending.FindStringSubmatch(message)
+	m := offending().FindStringSubmatch(message)
 	switch {
 	case strings.Contains(message, "limit"):
 		out.message = "the expression is too large"
@@ -246,7 +245,7 @@ func (e *expression) syntax(issues *cel.Issues) span {
 	return out
 }
 
-var offending = regexp.MustCompile(`(?s)(?:input|at:) '(.*?)'(?: expecting.*)?$`)
+var offending = pattern(`(?s)(?:input|at:) '(.*?)'(?: expecting.*)?$`)
 
 // operatorHint knows the operators of other languages.
 func operatorHint(word string) string {

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,19 +11,19 @@ import (
 )
 
 var (
-	noOverload   = regexp.MustCompile(`^found no matching overload for '(.*)' applied to '(.*)'$`)
-	undeclared   = regexp.MustCompile(`^undeclared reference to '(.*)' \(in container`)
-	otherType    = regexp.MustCompile(`^expected type '(.*)' but found '(.*)'$`)
-	notSelected  = regexp.MustCompile(`^type '(.*)' does not support field selection`)
-	operatorForm = regexp.MustCompile(`^_?([-+*/%<>=!&|?:in]+)_?(:_)?$`)
+	noOverload   = pattern(`^found no matching overload for '(.*)' applied to '(.*)'$`)
+	undeclared   = pattern(`^undeclared reference to '(.*)' \(in container`)
+	otherType    = pattern(`^expected type '(.*)' but found '(.*)'$`)
+	notSelected  = pattern(`^type '(.*)' does not support field selection`)
+	operatorForm = pattern(`^_?([-+*/%<>=!&|?:in]+)_?(:_)?$`)
 )
 
 // typeWords says in plain words what the type checker found.
 func typeWords(message string, env *cel.Env) span {
-	if m := noOverload.FindStringSubmatch(message); m != nil {
+	if m := noOverload().FindStringSubmatch(message); m != nil {
 		return overload(m[1], m[2])
 	}
-	if m := undeclared.FindStringSubmatch(message); m != nil {
+	if m := undeclared().FindStringSubmatch(message); m != nil {
 		var known []string
 		for name := range env.Functions() {
 			if nameLength(name) == len(name) {
@@ -38,10 +37,10 @@ func typeWords(message string, env *cel.Env) span {
 		}
 		return s
 	}
-	if m := otherType.FindStringSubmatch(message); m != nil {
+	if m := otherType().FindStringSubmatch(message); m != nil {
 		return span{message: fmt.Sprintf("%s stands where %s is needed", typeName(m[2]), typeName(m[1])), hint: hintForText([]string{typeName(m[2])}, "||")}
 	}
-	if m := notSelected.FindStringSubmatch(message); m != nil {
+	if m := notSelected().FindStringSubmatch(message); m != nil {
 		return span{message: fmt.Sprintf("%s has no parts", typeName(m[1]))}
 	}
 	return span{message: strings.ReplaceAll(message, "string", "text")}
@@ -65,7 +64,7 @@ func overload(function, arguments string) span {
 	if function == "@in" {
 		return span{message: fmt.Sprintf("in cannot stand between %s", strings.Join(named, " and ")), hint: "in looks into lists and groups; for a part of a text write .contains(…)"}
 	}
-	if m := operatorForm.FindStringSubmatch(function); m != nil {
+	if m := operatorForm().FindStringSubmatch(function); m != nil {
 		return operator(m[1], named)
 	}
 	out := span{message: fmt.Sprintf("%s() does not take %s", function, strings.Join(named, ", "))}

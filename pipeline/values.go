@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -181,13 +180,13 @@ func filled[V any](m map[string]V) map[string]V {
 	return m
 }
 
-var noSuchKey = regexp.MustCompile(`no such key: (.*)$`)
+var noSuchKey = pattern(`no such key: (.*)$`)
 
 // evaluationError says in plain words why an expression has no value. CEL's
 // own text can hold values, so it is not passed on.
 func evaluationError(err error) error {
 	text := err.Error()
-	if m := noSuchKey.FindStringSubmatch(text); m != nil {
+	if m := noSuchKey().FindStringSubmatch(text); m != nil {
 		return fmt.Errorf("there is no value for %q", m[1])
 	}
 	switch {

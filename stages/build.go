@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -55,7 +56,7 @@ var (
 	_ pipeline.SemanticChecker = (*BuildStage)(nil)
 )
 
-var platformName = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$`)
+var platformName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$`) })
 
 // Check reports names that no registry takes, as far as they are known.
 func (b *BuildStage) Check(_ *pipeline.Pipeline, _ *pipeline.Stage, report func(source.Problem)) {
@@ -75,7 +76,7 @@ func (b *BuildStage) Check(_ *pipeline.Pipeline, _ *pipeline.Stage, report func(
 		}
 	}
 	for _, p := range b.Platforms {
-		if !platformName.MatchString(p.Value) {
+		if !platformName().MatchString(p.Value) {
 			report(source.Problem{
 				Pos: p.Pos, Width: max(len(p.Value), 1),
 				Message: fmt.Sprintf("%q is not a platform", p.Value), Hint: "write it as system/architecture, such as linux/arm64",

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -205,8 +206,8 @@ func (j *buildJob) build(ctx context.Context) (string, error) {
 }
 
 var (
-	pushedDigest = regexp.MustCompile(`\bdigest: (sha256:[0-9a-f]{64})\b`)
-	wholeDigest  = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	pushedDigest = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\bdigest: (sha256:[0-9a-f]{64})\b`) })
+	wholeDigest  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^sha256:[0-9a-f]{64}$`) })
 )
 
 // docker builds with BuildKit. An image for several platforms cannot be kept
@@ -225,7 +226,7 @@ func (j *buildJob) docker(ctx context.Context) (string, error) {
 	}
 	var digest string
 	err := j.run(ctx, func(line string) {
-		if m := pushedDigest.FindStringSubmatch(line); m != nil {
+		if m := pushedDigest().FindStringSubmatch(line); m != nil {
 			digest = m[1]
 		}
 	}, "push", j.ref)

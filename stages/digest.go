@@ -44,7 +44,7 @@ func readMetadata(path string) (string, error) {
 }
 
 func checkDigest(text string) (string, error) {
-	if !wholeDigest.MatchString(text) {
+	if !wholeDigest().MatchString(text) {
 		return "", errors.New("read digest: the tool wrote none")
 	}
 	return text, nil

@@ -7,15 +7,16 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // maxOutputs bounds what a command can give out, in bytes.
 const maxOutputs = 1 << 20
 
-var outputNames = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var outputNames = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`) })
 
 // outputName reports whether name can be that of an output.
-func outputName(name string) bool { return len(name) <= 100 && outputNames.MatchString(name) }
+func outputName(name string) bool { return len(name) <= 100 && outputNames().MatchString(name) }
 
 // readOutputs reads the file that a command wrote its outputs to.
 func readOutputs(path string) (map[string]string, error) {

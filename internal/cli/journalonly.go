@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/headgate-dev/headgate/pipeline/source"
 	"github.com/spf13/pflag"
@@ -19,7 +20,7 @@ func (o *loadOptions) registerPipeline(f *pflag.FlagSet) {
 	f.StringVar(&o.pipeline, "pipeline", "", "`name` of the pipeline, where its file is not at hand: the journal alone is used, in the cluster and namespace of the other flags; flags are put back in the Redis that "+redisEnv+" is the URL of")
 }
 
-var pipelineName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+var pipelineName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`) })
 
 // source reads the pipeline file, or makes one that says no more than where
 // the journal and what it speaks of are.
@@ -27,7 +28,7 @@ func (a *app) source(o loadOptions) (source.File, error) {
 	if o.pipeline == "" {
 		return readFile(o.file)
 	}
-	if !pipelineName.MatchString(o.pipeline) {
+	if !pipelineName().MatchString(o.pipeline) {
 		return source.File{}, usagef("it is the name: of its file", "--pipeline %q cannot be the name of a pipeline", o.pipeline)
 	}
 	var b strings.Builder

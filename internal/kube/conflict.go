@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -64,7 +63,7 @@ func (e *ConflictError) managers() []string {
 
 // conflictOwner finds the manager in a cause such as
 // `conflict with "kubectl" using v1` or `conflict with "kubectl" with subresource "scale" using v1`.
-var conflictOwner = regexp.MustCompile(`conflict with "((?:[^"\\]|\\.)*)"`)
+var conflictOwner = pattern(`conflict with "((?:[^"\\]|\\.)*)"`)
 
 // maxConflicts bounds how many fields an error names.
 const maxConflicts = 10
@@ -83,7 +82,7 @@ func conflictOf(thing string, err error) (foreign *ConflictError, own bool) {
 			continue
 		}
 		owner := "somebody"
-		if m := conflictOwner.FindStringSubmatch(c.Message); m != nil {
+		if m := conflictOwner().FindStringSubmatch(c.Message); m != nil {
 			owner = m[1]
 		}
 		if owner == Manager {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -200,7 +199,7 @@ type logOf struct {
 
 // noLog is what a kubelet sends in place of the log of a container that is
 // gone already.
-var noLog = regexp.MustCompile(`^(unable to retrieve container logs for|failed to try resolving symlinks in path) `)
+var noLog = pattern(`^(unable to retrieve container logs for|failed to try resolving symlinks in path) `)
 
 var errNoLogs = errors.New("there is no access to logs")
 
@@ -228,7 +227,7 @@ func (c *Cluster) logs(ctx context.Context, l logOf) ([]string, error) {
 	for sc := bufio.NewScanner(io.LimitReader(body, logBytes)); sc.Scan(); {
 		lines = append(lines, shorten(strings.ToValidUTF8(sc.Text(), "?"), 500))
 	}
-	if len(lines) == 1 && noLog.MatchString(lines[0]) {
+	if len(lines) == 1 && noLog().MatchString(lines[0]) {
 		return nil, errNoLogs
 	}
 	return lines[max(0, len(lines)-logLines):], nil

@@ -2,7 +2,6 @@ package kube
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,25 +30,25 @@ func (o observed) containerProblem(c container, restarts int) (Problem, bool) {
 
 // gone are the words by which registries say that trying again is of no use.
 // They are looked for in the message without the image's own name.
-var gone = regexp.MustCompile(`(?i)\bnot found\b|manifest unknown|name unknown|no match for platform|no matching manifest|invalid reference format|does not exist`)
+var gone = pattern(`(?i)\bnot found\b|manifest unknown|name unknown|no match for platform|no matching manifest|invalid reference format|does not exist`)
 
 // denied are those by which they say that it would be of use to somebody else.
-var denied = regexp.MustCompile(`(?i)\bdenied\b|unauthorized|\bforbidden\b|authorization failed|insufficient_scope|authentication required`)
+var denied = pattern(`(?i)\bdenied\b|unauthorized|\bforbidden\b|authorization failed|insufficient_scope|authentication required`)
 
 // brief are the words of trouble that passes, which win over those of [gone].
-var brief = regexp.MustCompile(`(?i)toomanyrequests|too many requests|rate limit|\b429\b|\b50[0234]\b|timeout|timed out|connection refused|connection reset|no such host|\bEOF\b|temporar`)
+var brief = pattern(`(?i)toomanyrequests|too many requests|rate limit|\b429\b|\b50[0234]\b|timeout|timed out|connection refused|connection reset|no such host|\bEOF\b|temporar`)
 
 // wrapping is what the layers above the registry put before its own words.
-var wrapping = regexp.MustCompile(`rpc error: code = \w+ desc = |failed to pull and unpack image "[^"]*": |failed to resolve reference "[^"]*": |failed to resolve image: |Back-off pulling image "[^"]*"(?:: |$)|ErrImagePull: |Failed to pull image "[^"]*": |failed to copy: `)
+var wrapping = pattern(`rpc error: code = \w+ desc = |failed to pull and unpack image "[^"]*": |failed to resolve reference "[^"]*": |failed to resolve image: |Back-off pulling image "[^"]*"(?:: |$)|ErrImagePull: |Failed to pull image "[^"]*": |failed to copy: `)
 
 // pullProblem reports an image that cannot be fetched, with the registry's own
 // words.
 func (o observed) pullProblem(c container) Problem {
 	wait, image := c.status.State.Waiting, c.image()
-	message := sentence(wrapping.ReplaceAllString(wait.Message, ""))
+	message := sentence(wrapping().ReplaceAllString(wait.Message, ""))
 	if message == "" { // Between two tries, older kubelets say why in events alone.
 		if e, ok := o.event(c.pod, "Failed", "Failed to pull image"); ok {
-			message = sentence(wrapping.ReplaceAllString(e.Message, ""))
+			message = sentence(wrapping().ReplaceAllString(e.Message, ""))
 		}
 	}
 	message = strings.TrimPrefix(message, image+": ")
@@ -67,11 +66,11 @@ func (o observed) pullProblem(c container) Problem {
 		p.Grace, p.Action = 0, "write the image as registry/name@sha256:digest"
 	case wait.Reason == "ErrImageNeverPull":
 		p.Grace, p.Action = 0, "load the image onto the nodes, or change imagePullPolicy"
-	case brief.MatchString(words):
-	case denied.MatchString(words):
+	case brief().MatchString(words):
+	case denied().MatchString(words):
 		p.Grace = 0
 		p.Action = "check that the image exists, and that the pods' imagePullSecrets may read it: kubectl -n " + c.pod.Namespace + " get serviceaccount,secrets"
-	case gone.MatchString(words):
+	case gone().MatchString(words):
 		p.Grace = 0
 		p.Action = "check that the image was pushed, for the nodes' platform: docker manifest inspect " + image
 	}
@@ -79,7 +78,7 @@ func (o observed) pullProblem(c container) Problem {
 }
 
 // rootUser are the words of a kubelet that refuses to run a program as root.
-var rootUser = regexp.MustCompile(`runAsNonRoot|non-root`)
+var rootUser = pattern(`runAsNonRoot|non-root`)
 
 // configProblem reports a missing Secret, ConfigMap or key.
 func (o observed) configProblem(c container) Problem {
@@ -89,11 +88,11 @@ func (o observed) configProblem(c container) Problem {
 		Cause:  fmt.Sprintf("%s cannot be configured: %s", c.name(), sentence(message)),
 		Action: "mend what the message names: " + eventsCommand(c.pod),
 	}
-	if m := missingObject.FindStringSubmatch(message); m != nil {
+	if m := missingObject().FindStringSubmatch(message); m != nil {
 		p.Action = fmt.Sprintf("make it, or take its name out of the container: kubectl -n %s get %s %s", c.pod.Namespace, strings.ToLower(m[1]), m[2])
-	} else if m := missingKey.FindStringSubmatch(message); m != nil && m[2] != "" {
+	} else if m := missingKey().FindStringSubmatch(message); m != nil && m[2] != "" {
 		p.Action = fmt.Sprintf("add the key %s to it: kubectl -n %s describe %s %s", m[2], c.pod.Namespace, strings.ToLower(m[3]), m[5])
-	} else if rootUser.MatchString(message) {
+	} else if rootUser().MatchString(message) {
 		p.Action = "set a number as user in the image or as runAsUser in the securityContext, since the pod asks for runAsNonRoot: kubectl explain pod.spec.securityContext.runAsUser"
 	}
 	if strings.Contains(message, "failed to sync") { // The kubelet has not read it yet.
@@ -104,11 +103,11 @@ func (o observed) configProblem(c container) Problem {
 
 // notThere tells a command that the image does not have from trouble of the
 // node's, which has the same exit code, 128.
-var notThere = regexp.MustCompile(`(?i)executable file not found|no such file or directory|permission denied|exec format error|not a directory|is a directory|no command specified`)
+var notThere = pattern(`(?i)executable file not found|no such file or directory|permission denied|exec format error|not a directory|is a directory|no command specified`)
 
 // startOutOfMemory are the words about a container whose memory does not even
 // do for its start.
-var startOutOfMemory = regexp.MustCompile(`(?i)OOM-killed|memory limit too low`)
+var startOutOfMemory = pattern(`(?i)OOM-killed|memory limit too low`)
 
 // startProblem reports a container that the node cannot start.
 func (o observed) startProblem(c container, reason, message string) Problem {
@@ -118,11 +117,11 @@ func (o observed) startProblem(c container, reason, message string) Problem {
 		Action: "if it stays, look at the node that the pod is on: kubectl describe node " + c.pod.Spec.NodeName,
 	}
 	switch {
-	case startOutOfMemory.MatchString(message):
+	case startOutOfMemory().MatchString(message):
 		p.Code, p.Grace, p.Action = OutOfMemory, 0, o.raiseMemory(c)
 	case reason == "PostStartHookError":
 		p.Action = "mend the container's postStart hook: kubectl -n " + c.pod.Namespace + " describe deployment " + o.workload
-	case notThere.MatchString(message):
+	case notThere().MatchString(message):
 		p.Grace = 0
 		p.Action = "check command and args of the container, and the image's platform: docker image inspect " + c.image()
 	}
@@ -144,5 +143,5 @@ func lastPart(message string) string {
 	if _, after, ok := strings.Cut(message, "unable to start container process: "); ok {
 		return after
 	}
-	return wrapping.ReplaceAllString(message, "")
+	return wrapping().ReplaceAllString(message, "")
 }

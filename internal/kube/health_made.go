@@ -36,12 +36,12 @@ func (o observed) refused() (Problem, bool) {
 
 // The words by which those that may refuse a pod are known.
 var (
-	quotaName    = regexp.MustCompile(`(?:exceeded|failed) quota: ([^,:\s]+)`)
-	webhookName  = regexp.MustCompile(`(?:admission webhook|failed calling webhook) "([^"]+)"`)
-	standardName = regexp.MustCompile(`violates PodSecurity "([^":]+)`)
-	accountName  = regexp.MustCompile(`serviceaccount "([^"]+)" not found`)
-	policyName   = regexp.MustCompile(`ValidatingAdmissionPolicy '([^']+)'`)
-	rangeWords   = regexp.MustCompile(`(?:minimum|maximum) (?:cpu|memory|ephemeral-storage|storage)[^"]* usage per (?:Container|Pod)|max limit to request ratio per`)
+	quotaName    = pattern(`(?:exceeded|failed) quota: ([^,:\s]+)`)
+	webhookName  = pattern(`(?:admission webhook|failed calling webhook) "([^"]+)"`)
+	standardName = pattern(`violates PodSecurity "([^":]+)`)
+	accountName  = pattern(`serviceaccount "([^"]+)" not found`)
+	policyName   = pattern(`ValidatingAdmissionPolicy '([^']+)'`)
+	rangeWords   = pattern(`(?:minimum|maximum) (?:cpu|memory|ephemeral-storage|storage)[^"]* usage per (?:Container|Pod)|max limit to request ratio per`)
 )
 
 // refuser sets code and action by who refuses the pods.
@@ -54,7 +54,7 @@ func (o observed) refuser(p *Problem, message string) {
 		return m[len(m)-1], true
 	}
 	ns := o.namespace()
-	if s, ok := name(quotaName); ok {
+	if s, ok := name(quotaName()); ok {
 		p.Code = Quota
 		p.Action = fmt.Sprintf("raise the ResourceQuota, or lower the requests or the size of the canary: kubectl -n %s describe resourcequota %s", ns, s)
 		if strings.Contains(message, "must specify") {
@@ -62,12 +62,12 @@ func (o observed) refuser(p *Problem, message string) {
 		}
 		return
 	}
-	if s, ok := name(standardName); ok {
+	if s, ok := name(standardName()); ok {
 		p.Code, p.Grace = PodSecurity, 0
 		p.Action = fmt.Sprintf("set the securityContext that the message names, or lower the namespace's standard %q: kubectl get namespace %s --show-labels", s, ns)
 		return
 	}
-	if s, ok := name(webhookName); ok {
+	if s, ok := name(webhookName()); ok {
 		p.Code = Webhook
 		p.Action = fmt.Sprintf("mend what %s asks for: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations", s)
 		if strings.Contains(message, "failed calling webhook") {
@@ -76,15 +76,15 @@ func (o observed) refuser(p *Problem, message string) {
 		}
 		return
 	}
-	if s, ok := name(policyName); ok {
+	if s, ok := name(policyName()); ok {
 		p.Action = "mend what the policy asks for: kubectl get validatingadmissionpolicy " + s
 		return
 	}
-	if s, ok := name(accountName); ok {
+	if s, ok := name(accountName()); ok {
 		p.Action = fmt.Sprintf("make the ServiceAccount: kubectl -n %s create serviceaccount %s", ns, s)
 		return
 	}
-	if rangeWords.MatchString(message) {
+	if rangeWords().MatchString(message) {
 		p.Grace = 0
 		p.Action = fmt.Sprintf("keep requests and limits within the LimitRange: kubectl -n %s describe limitrange", ns)
 	}

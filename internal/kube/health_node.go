@@ -3,7 +3,6 @@ package kube
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -65,7 +64,7 @@ func roomFor(message string) string {
 
 // storageFull tells a pod that its node ended for what the pod itself did: the
 // next one will do it, too.
-var storageFull = regexp.MustCompile(`exceed(?:s|ed)[^.]*(?:local ephemeral|limit|emptyDir)`)
+var storageFull = pattern(`exceed(?:s|ed)[^.]*(?:local ephemeral|limit|emptyDir)`)
 
 // endedByNodes reports pods that their nodes ended: evicted, preempted, shut
 // down. The ReplicaSet makes others in their place.
@@ -78,7 +77,7 @@ func (o observed) endedByNodes(restarts int) (Problem, bool) {
 		if n++; n == 1 || last.CreationTimestamp.Before(&p.CreationTimestamp) {
 			last, why = p, said
 		}
-		if storageFull.MatchString(said) {
+		if storageFull().MatchString(said) {
 			own++
 		}
 	}
@@ -168,10 +167,10 @@ func (o observed) creating(p corev1.Pod) bool {
 }
 
 // missingObject finds the object that a message of the kubelet's says is not there.
-var missingObject = regexp.MustCompile(`(?i)\b(secret|configmap|persistentvolumeclaim|serviceaccount)s? "([^"]+)" not found`)
+var missingObject = pattern(`(?i)\b(secret|configmap|persistentvolumeclaim|serviceaccount)s? "([^"]+)" not found`)
 
 // missingKey finds the object that lacks a key.
-var missingKey = regexp.MustCompile(`(?i)non-existent (?:config|secret) key: (\S+)|couldn't find key (\S+) in (ConfigMap|Secret) ([^/\s]+)/(\S+)`)
+var missingKey = pattern(`(?i)non-existent (?:config|secret) key: (\S+)|couldn't find key (\S+) in (ConfigMap|Secret) ([^/\s]+)/(\S+)`)
 
 // mount reports a volume that a pod waits for; only events tell.
 func (o observed) mount(p corev1.Pod) (Problem, bool) {
@@ -188,10 +187,10 @@ func (o observed) mount(p corev1.Pod) (Problem, bool) {
 			Cause:  fmt.Sprintf("pod %s waits for a volume: %s", p.Name, sentence(e.Message)),
 			Action: "see what keeps the volume from the node: " + eventsCommand(p),
 		}
-		if m := missingObject.FindStringSubmatch(e.Message); m != nil {
+		if m := missingObject().FindStringSubmatch(e.Message); m != nil {
 			q.Grace = missingGrace
 			q.Action = fmt.Sprintf("make it: kubectl -n %s get %s %s", p.Namespace, strings.ToLower(m[1]), m[2])
-		} else if missingKey.MatchString(e.Message) {
+		} else if missingKey().MatchString(e.Message) {
 			q.Grace = missingGrace
 			q.Action = "add the key to the Secret or ConfigMap of the volume: kubectl -n " + p.Namespace + " get secrets,configmaps"
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -231,11 +232,11 @@ func (e *missingError) Hint() string {
 	return "add it to a file that local.manifests names, or set the variable in local.images"
 }
 
-var subscript = regexp.MustCompile(`^metadata\.(labels|annotations)\['([^']+)'\]$`)
+var subscript = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^metadata\.(labels|annotations)\['([^']+)'\]$`) })
 
 // field is a value of the downward API.
 func (p podFacts) field(path string) (string, error) {
-	if m := subscript.FindStringSubmatch(path); m != nil {
+	if m := subscript().FindStringSubmatch(path); m != nil {
 		if m[1] == "labels" {
 			return p.labels[m[2]], nil
 		}

@@ -70,14 +70,14 @@ func (d *Dotenv) Close() error {
 }
 
 // plainValue is what every reader of such a file takes as it is.
-var plainValue = regexp.MustCompile(`^[A-Za-z0-9._:/@+=,%~-]+$`)
+var plainValue = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._:/@+=,%~-]+$`) })
 
 // dotenv returns the file, and the names of the outputs that are not in it.
 func dotenv(a *account) (text string, left []string) {
 	var b strings.Builder
 	n := 0
 	add := func(name, value string) bool {
-		if !plainValue.MatchString(value) || n == maxDotenvNames || b.Len()+len(name)+len(value)+2 > maxDotenv {
+		if !plainValue().MatchString(value) || n == maxDotenvNames || b.Len()+len(name)+len(value)+2 > maxDotenv {
 			return false
 		}
 		n++

@@ -8,19 +8,20 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/headgate-dev/headgate/pipeline"
 )
 
 // outputName is what GitHub takes for the name of an output.
-var outputName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+var outputName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`) })
 
 // fileCommand returns the entry of an environment file that sets name to
 // value. The delimiter is made from token, which nobody can foresee, so that
 // no value can end its entry and begin another.
 func fileCommand(name, value, token string) (string, error) {
-	if !outputName.MatchString(name) {
+	if !outputName().MatchString(name) {
 		return "", fmt.Errorf("write output: %q is no name of an output", name)
 	}
 	delimiter := "headgate_" + token

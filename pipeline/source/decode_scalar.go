@@ -40,7 +40,7 @@ func (d *decoder) scalar(s slot, into Scalar, v reflect.Value) {
 		d.report(s.node, fmt.Sprintf("%s: %q does not have the right form", s.path, short(text)), expected(s.words))
 		return
 	}
-	if s.bare && !quoted && floating.MatchString(text) {
+	if s.bare && !quoted && floating().MatchString(text) {
 		text += "%"
 	}
 	if err := into.UnmarshalScalar(text); err != nil {

@@ -2,7 +2,6 @@ package source
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -37,13 +36,13 @@ func FormatDuration(d time.Duration) string {
 const durationPattern = `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 
 var (
-	durationForm = regexp.MustCompile(durationPattern)
-	wordyTime    = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([a-z]+)$`)
+	durationForm = pattern(durationPattern)
+	wordyTime    = pattern(`^([0-9]+(?:\.[0-9]+)?) ?([a-z]+)$`)
 )
 
 // UnmarshalScalar implements [Scalar].
 func (d *Duration) UnmarshalScalar(text string) error {
-	if !durationForm.MatchString(text) {
+	if !durationForm().MatchString(text) {
 		return durationMistake(text)
 	}
 	v, err := time.ParseDuration(text)
@@ -56,7 +55,7 @@ func (d *Duration) UnmarshalScalar(text string) error {
 
 // durationMistake finds out what was meant.
 func durationMistake(text string) error {
-	if floating.MatchString(text) {
+	if floating().MatchString(text) {
 		n := strings.TrimLeft(text, "+-")
 		if text[0] == '-' {
 			return mistake(fmt.Sprintf("a duration cannot be negative: %s", short(text)), "write "+n+"s")
@@ -67,7 +66,7 @@ func durationMistake(text string) error {
 	if strings.HasPrefix(text, "-") {
 		return mistake(fmt.Sprintf("a duration cannot be negative: %s", short(text)), "")
 	}
-	if m := wordyTime.FindStringSubmatch(strings.ToLower(text)); m != nil {
+	if m := wordyTime().FindStringSubmatch(strings.ToLower(text)); m != nil {
 		unit := ""
 		switch m[2] {
 		case "sec", "secs", "second", "seconds", "s":
@@ -118,15 +117,15 @@ func (p Percent) String() string { return strconv.FormatFloat(p.Value, 'f', -1, 
 
 const percentPattern = `^[0-9]+(\.[0-9]+)?%$`
 
-var percentForm = regexp.MustCompile(percentPattern)
+var percentForm = pattern(percentPattern)
 
 // UnmarshalScalar implements [Scalar].
 func (p *Percent) UnmarshalScalar(text string) error {
-	if !percentForm.MatchString(text) {
+	if !percentForm().MatchString(text) {
 		switch {
 		case strings.HasPrefix(text, "-"):
 			return fmt.Errorf("a percentage cannot be negative: %s", short(text))
-		case floating.MatchString(text):
+		case floating().MatchString(text):
 			return mistake(fmt.Sprintf("a percentage needs its sign, found %s alone", short(text)), percentHint(text))
 		}
 		return mistake(fmt.Sprintf("%q is no percentage", short(text)), "expected a percentage such as 5% or 0.5%")

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -109,12 +108,12 @@ func (i Int) IsSet() bool { return i.Pos.IsValid() || i.Value != 0 }
 
 // decimal is a whole number without leading zeros, which other readers take
 // for octal.
-var decimal = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+var decimal = pattern(`^-?(0|[1-9][0-9]*)$`)
 
 // UnmarshalScalar implements [Scalar].
 func (i *Int) UnmarshalScalar(text string) error {
-	if !decimal.MatchString(text) {
-		if t := strings.TrimLeft(text, "0"); t != text && decimal.MatchString(t) {
+	if !decimal().MatchString(text) {
+		if t := strings.TrimLeft(text, "0"); t != text && decimal().MatchString(t) {
 			return mistake(fmt.Sprintf("expected a whole number, found %q with a leading zero", short(text)), "write "+t)
 		}
 		return fmt.Errorf("expected a whole number, found %q", short(text))
@@ -146,11 +145,11 @@ type Float struct {
 func (f Float) IsSet() bool { return f.Pos.IsValid() || f.Value != 0 }
 
 // floating is a number in decimal digits, perhaps with an exponent.
-var floating = regexp.MustCompile(`^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$`)
+var floating = pattern(`^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$`)
 
 // UnmarshalScalar implements [Scalar].
 func (f *Float) UnmarshalScalar(text string) error {
-	if !floating.MatchString(text) {
+	if !floating().MatchString(text) {
 		return fmt.Errorf("expected a number, found %q", short(text))
 	}
 	n, err := strconv.ParseFloat(text, 64)

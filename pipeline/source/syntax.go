@@ -18,11 +18,11 @@ import (
 func (doc *document) syntaxProblem(data []byte, err error) Problem {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	began := 0
-	if m := reportedLine.FindStringSubmatch(text); m != nil {
+	if m := reportedLine().FindStringSubmatch(text); m != nil {
 		began, _ = strconv.Atoi(m[1])
 		text = text[len(m[0]):]
 	}
-	if m := unknownAnchor.FindStringSubmatch(text); m != nil {
+	if m := unknownAnchor().FindStringSubmatch(text); m != nil {
 		return doc.problem(doc.find("*"+m[1]), utf8.RuneCountInString(m[1])+1,
 			fmt.Sprintf("alias *%s has no anchor before it", short(m[1])), "an anchor is written &"+short(m[1])+", above its first use")
 	}
@@ -72,7 +72,7 @@ func (doc *document) narrow(pos Pos, read, began int, text string) Pos {
 			if n < 1 || n > len(doc.lines) {
 				continue
 			}
-			if m := openQuote.FindAllStringSubmatchIndex(doc.lines[n-1], -1); m != nil {
+			if m := openQuote().FindAllStringSubmatchIndex(doc.lines[n-1], -1); m != nil {
 				return at(n, m[len(m)-1][2])
 			}
 		}
@@ -122,11 +122,11 @@ func signs() []sign {
 	}
 }
 
-var openQuote = regexp.MustCompile(`(?:^|[ ,{\[])(["'])`)
+var openQuote = pattern(`(?:^|[ ,{\[])(["'])`)
 
 var (
-	reportedLine  = regexp.MustCompile(`^line ([0-9]+): `)
-	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced`)
+	reportedLine  = pattern(`^line ([0-9]+): `)
+	unknownAnchor = pattern(`^unknown anchor '(.*)' referenced`)
 )
 
 // plainWords says what an error of the reader means.
