@@ -82,8 +82,8 @@ func (c *colouring) preview(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
-	if p.Service.IsSet() {
-		sh, err := c.parts.shift(ctx, c.scope, Traffic{Service: p.Service, Probe: p.Probe}, c.split)
+	if traffic := c.previewTraffic(); traffic != nil {
+		sh, err := c.parts.shift(ctx, c.scope, *traffic, c.split)
 		if err != nil {
 			return err
 		}
@@ -103,6 +103,15 @@ func (c *colouring) preview(ctx context.Context) error {
 	return c.scope.Step(ctx, "preview judged", func(ctx context.Context) error {
 		return c.parts.judgeFor(ctx, c.scope, p.Gate.Value, p.For.Value, c.target(gates.Target{Since: since}))
 	})
+}
+
+// previewTraffic is what the preview's Service is switched by, nil where there
+// is none.
+func (b *BlueGreenStage) previewTraffic() *Traffic {
+	if b.Preview == nil || !b.Preview.Service.IsSet() {
+		return nil
+	}
+	return &Traffic{Service: b.Preview.Service, Probe: b.Preview.Probe}
 }
 
 // walk does the steps after the first, gives all traffic, and bakes.

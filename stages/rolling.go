@@ -164,7 +164,11 @@ func (r *RollingStage) update(ctx context.Context, s *pipeline.Scope, release Re
 	if err != nil {
 		return err
 	}
-	err = r.parts.guarded(ctx, s, []Track{t}, func(ctx context.Context) error {
+	guarded := []Track{t}
+	if live.Replicas == 0 { // there are no pods to lose
+		guarded = nil
+	}
+	err = r.parts.guarded(ctx, s, guarded, func(ctx context.Context) error {
 		return watch.beside(ctx, func(ctx context.Context) error { return r.bake(ctx, s, watch, live) })
 	})
 	if err == nil {
@@ -177,6 +181,9 @@ func (r *RollingStage) update(ctx context.Context, s *pipeline.Scope, release Re
 // bake waits for all pods and then lets the gate judge for its time.
 func (r *RollingStage) bake(ctx context.Context, s *pipeline.Scope, watch *watching, updated Live) error {
 	if err := r.parts.awaitReady(ctx, s, r.stable(), awaiting{updated.Replicas, r.Ready.Value}); err != nil {
+		return err
+	}
+	if err := r.unchanged(ctx, updated); err != nil {
 		return err
 	}
 	watch.changed()
@@ -193,6 +200,11 @@ func (r *RollingStage) bake(ctx context.Context, s *pipeline.Scope, watch *watch
 	if err := watch.ready(ctx); err != nil {
 		return err
 	}
+	return r.unchanged(ctx, updated)
+}
+
+// unchanged fails when somebody else has changed the workload since.
+func (r *RollingStage) unchanged(ctx context.Context, updated Live) error {
 	live, err := r.parts.Platform.Live(ctx, r.workload())
 	if err != nil {
 		return err
