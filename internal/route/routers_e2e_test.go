@@ -193,7 +193,7 @@ func (p realPlace) fixture(t *testing.T, s subject, r stages.Router, old, next p
 	return portstest.RouterFixture{
 		Router: r,
 		State: func(t *testing.T) string {
-			out := ""
+			var out strings.Builder
 			for _, name := range []string{"user", "user-canary"} {
 				u, err := p.c.Get(t.Context(), gvr, p.ns, name)
 				if kube.IsNotFound(err) {
@@ -206,9 +206,9 @@ func (p realPlace) fixture(t *testing.T, s subject, r stages.Router, old, next p
 				if err != nil {
 					t.Fatal(err)
 				}
-				out += string(b)
+				out.Write(b)
 			}
-			return out
+			return out.String()
 		},
 		SetByOther: func(t *testing.T, w float64) {
 			if s.rules == nil {
