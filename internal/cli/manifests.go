@@ -41,19 +41,17 @@ func (w *wiring) once(line string) {
 
 // helm runs the program helm.
 func (w *wiring) helm(ctx context.Context, args []string, stdin []byte, limit int) ([]byte, error) {
-	path, err := w.parts.Commands.Find("helm")
-	if errors.Is(err, exec.ErrNotFound) {
+	if _, err := w.parts.Commands.Find("helm"); errors.Is(err, exec.ErrNotFound) {
 		return nil, fmt.Errorf("%w: %w", manifests.ErrNoHelm, err)
-	}
-	if err != nil {
+	} else if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	out := &bounded{limit: limit, full: func() { stop(fmt.Errorf("helm wrote more than %d bytes", limit)) }}
 	var said []string
-	err = w.parts.Commands.Run(ctx, stages.Command{
-		Args: append([]string{path}, args...), Stdin: bytes.NewReader(stdin), Stdout: out,
+	err := w.parts.Commands.Run(ctx, stages.Command{
+		Args: append([]string{"helm"}, args...), Stdin: bytes.NewReader(stdin), Stdout: out,
 		Output: func(line string) {
 			if len(said) < 10 {
 				said = append(said, strings.TrimSpace(line))
