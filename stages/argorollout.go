@@ -137,6 +137,7 @@ type argoRun struct {
 	weight float64 // as it was reported last
 	moved  time.Time
 	lost   time.Time
+	deaf   time.Time // since when the controller has not heard, or of the last nudge
 }
 
 // Run takes the Rollout from one image to the other.

@@ -129,7 +129,7 @@ func (r *argoRun) watched(ctx context.Context, at ArgoRollout, work func(ctx con
 // promote ends one pause, once.
 func (r *argoRun) promote(ctx context.Context, at ArgoRollout) error {
 	step := at.Step
-	return r.scope.Do(ctx, pipeline.Change{
+	err := r.scope.Do(ctx, pipeline.Change{
 		Thing: r.thing(), Key: fmt.Sprintf("promote step %d", step), Urgent: true,
 		Was: r.state, To: argoTo{Workload: r.workload(), Template: r.state.Ours, Promoted: &step},
 		Make: func(ctx context.Context) error {
@@ -137,6 +137,49 @@ func (r *argoRun) promote(ctx context.Context, at ArgoRollout) error {
 			return r.endPause(ctx, step)
 		},
 	})
+	if err != nil {
+		return err
+	}
+	since := r.scope.Now()
+	for {
+		left := false
+		err := r.follow(ctx, func(now ArgoRollout) bool {
+			left = !r.held(now) || now.Step != step
+			return left || r.scope.Now().Sub(since) > nudgeAfter
+		})
+		if left || err != nil {
+			return err
+		}
+		// The controller has put the pause back, over our word.
+		since = r.scope.Now()
+		if err := r.endPause(ctx, step); err != nil {
+			return err
+		}
+	}
+}
+
+// nudgeAfter is how long the controller gets to hear what it was asked for.
+const nudgeAfter = 3 * time.Second
+
+// nudge makes a controller look again that has not heard: of the present
+// specification, or of the end of a pause.
+func (r *argoRun) nudge(ctx context.Context, now ArgoRollout) error {
+	heard := now.Observed && (now.Phase != ArgoPaused || now.Paused || len(now.Pauses) > 0)
+	switch {
+	case heard:
+		r.deaf = time.Time{}
+		return nil
+	case r.deaf.IsZero():
+		r.deaf = r.scope.Now()
+		return nil
+	case r.scope.Now().Sub(r.deaf) < nudgeAfter:
+		return nil
+	}
+	r.deaf = r.scope.Now()
+	if err := r.rollouts.SetStatus(ctx, now, ArgoNudge); !errors.Is(err, ErrArgoMoved) {
+		return err
+	}
+	return nil
 }
 
 // endPause sets a value, so that it can be made again: a Rollout that has left
@@ -175,6 +218,9 @@ func (r *argoRun) follow(ctx context.Context, until func(now ArgoRollout) bool) 
 		now = r.seen(now)
 		r.report(now)
 		if err := r.wrong(now); err != nil {
+			return false, err
+		}
+		if err := r.nudge(ctx, now); err != nil {
 			return false, err
 		}
 		if !now.Observed {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/headgate-dev/headgate/pipeline"
 )
@@ -81,7 +82,14 @@ func (b argoBack) abort(ctx context.Context) error {
 
 // await sees the former template through.
 func (b argoBack) await(ctx context.Context) error {
+	nudged := time.Now()
 	return b.rollouts.Follow(ctx, b.state.Workload, func(now ArgoRollout) (bool, error) {
+		if now.Exists && time.Since(nudged) > nudgeAfter && now.Phase != ArgoHealthy {
+			nudged = time.Now()
+			if err := b.ask(ctx, now, ArgoNudge); err != nil {
+				return false, err
+			}
+		}
 		switch {
 		case !now.Exists:
 			return false, &DriftError{Thing: "rollout " + b.state.Workload.String(), Found: "gone", Want: "there"}
@@ -91,8 +99,9 @@ func (b argoBack) await(ctx context.Context) error {
 			return false, nil
 		case now.New != now.Stable && !now.PromoteFull:
 			return false, b.ask(ctx, now, ArgoPromoteFull)
-		case now.New == now.Stable && now.Aborted:
-			return false, b.ask(ctx, now, ArgoRetry)
+		case now.New == now.Stable && (now.Aborted || now.PromoteFull && now.Phase == ArgoHealthy):
+			// Left there, it would be taken for a word about the next release.
+			return false, b.ask(ctx, now, ArgoReset)
 		}
 		return b.hurry || now.New == now.Stable && now.Phase == ArgoHealthy, nil
 	})

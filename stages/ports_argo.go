@@ -107,8 +107,12 @@ const (
 	ArgoPromoteFull
 	// ArgoAbort gives all traffic back to the stable pods.
 	ArgoAbort
-	// ArgoRetry takes an abort back.
-	ArgoRetry
+	// ArgoReset takes back an abort, and a promotion in full that is done.
+	ArgoReset
+	// ArgoNudge changes nothing but the status' message, which makes the
+	// controller look again: it now and then writes over its own copy of what
+	// others wrote at the same moment, and would not see it for minutes.
+	ArgoNudge
 )
 
 // String returns the word for it.
@@ -120,8 +124,10 @@ func (c ArgoChange) String() string {
 		return "promote in full"
 	case ArgoAbort:
 		return "abort"
-	case ArgoRetry:
-		return "retry"
+	case ArgoReset:
+		return "reset"
+	case ArgoNudge:
+		return "nudge"
 	}
 	return "unknown change"
 }

@@ -52,7 +52,7 @@ Exit codes:
 	root.SetHelpCommand(helpCommand())
 	root.SetUsageFunc(usage)
 	root.AddCommand(
-		a.demoCommand(), a.validateCommand(), a.planCommand(), a.runCommand(),
+		a.demoCommand(), a.validateCommand(), a.importCommand(), a.planCommand(), a.runCommand(),
 		a.recoverCommand(), a.rollbackCommand(), a.statusCommand(), a.reportCommand(),
 		a.schemaCommand(), a.versionCommand(), a.completionCommand(),
 	)

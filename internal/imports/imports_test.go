@@ -34,6 +34,7 @@ var ours = map[string][]string{
 	"internal/redact":     {},
 	"internal/golden":     {},
 	"internal/manifests":  {},
+	"internal/importer":   {"pipeline/source"},
 	"internal/repository": {},
 	"internal/imports":    {},
 	"internal/report":     {"pipeline", "pipeline/source", "internal/redact"},
@@ -65,7 +66,7 @@ var theirs = map[string][]string{
 	"go.yaml.in/yaml/v3":                         {},
 	"k8s.io":                                     {"internal/kube", "internal/local", "internal/route", "internal/journal"}, // internal/local: types only
 	"k8s.io/client-go":                           {"internal/kube", "internal/route", "internal/journal"},
-	"sigs.k8s.io":                                {"internal/kube", "internal/local", "internal/route", "internal/journal", "internal/manifests"},
+	"sigs.k8s.io":                                {"internal/kube", "internal/local", "internal/route", "internal/journal", "internal/manifests", "internal/importer"},
 	"k8s.io/client-go/kubernetes":                {},
 	"cel.dev/cel-go":                             {"pipeline"},
 	"github.com/spf13/cobra":                     {"internal/cli"},

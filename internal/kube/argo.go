@@ -142,8 +142,10 @@ func (a *Rollouts) SetStatus(ctx context.Context, now stages.ArgoRollout, c stag
 		status["promoteFull"] = true
 	case stages.ArgoAbort:
 		status["abort"] = true
-	case stages.ArgoRetry:
-		status["abort"] = false
+	case stages.ArgoReset:
+		status["abort"], status["promoteFull"] = false, false
+	case stages.ArgoNudge:
+		status["message"] = "headgate waits for the controller since " + time.Now().UTC().Format(time.RFC3339Nano)
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": now.Version}, "status": status})
 	if err != nil {
