@@ -182,7 +182,7 @@ func split(old, next place) stages.Split {
 		return stages.Split{Old: stages.Track{Workload: w(old), Name: stages.Stable}, New: stages.Track{Workload: w(old), Name: stages.Canary}}
 	}
 	colour := func(p place) string {
-		if strings.HasSuffix(p.name+p.ns, "green") {
+		if strings.HasSuffix(p.name, "green") || strings.HasSuffix(p.ns, "green") {
 			return stages.Green
 		}
 		return stages.Blue

@@ -330,15 +330,23 @@ func (r *RuleRouter) PlanWeight(ctx context.Context, to float64) (pipeline.Plann
 
 // dryRun asks the server what it would make of a weight.
 func (r *RuleRouter) dryRun(ctx context.Context, u *unstructured.Unstructured, n names, to float64) (*unstructured.Unstructured, error) {
-	next := u.DeepCopy()
-	if err := n.setShare(next, to); err != nil {
-		return nil, err
-	}
 	at, err := r.resource(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return r.c.Update(ctx, at, next, kube.Write{DryRun: true})
+	for try := 1; ; try++ {
+		next := u.DeepCopy()
+		if err := n.setShare(next, to); err != nil {
+			return nil, err
+		}
+		after, err := r.c.Update(ctx, at, next, kube.Write{DryRun: true})
+		if !kube.IsConflict(err) || try == conflictTries {
+			return after, err
+		}
+		if u, err = r.get(ctx); err != nil { // The controller has written its status.
+			return nil, err
+		}
+	}
 }
 
 // Permissions names what the router needs.
