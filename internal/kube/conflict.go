@@ -133,7 +133,7 @@ func (k *checking) others(ctx context.Context) {
 		if k.comes(u.GetNamespace()) {
 			continue // Nothing can be tried in a namespace that is not there yet.
 		}
-		_, err = k.p.tryOther(ctx, m, u)
+		err = k.p.tryOther(ctx, m, u)
 		switch conflict, ok := errors.AsType[*ConflictError](err); {
 		case err == nil || apierrors.IsForbidden(err) && !refused(err):
 		case ok:
@@ -154,19 +154,21 @@ func (k *checking) comes(namespace string) bool {
 }
 
 // tryOther makes an object of the manifests but for the write.
-func (p *Platform) tryOther(ctx context.Context, k mapped, u *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+func (p *Platform) tryOther(ctx context.Context, k mapped, u *unstructured.Unstructured) error {
 	now, err := p.c.Get(ctx, k.gvr, u.GetNamespace(), u.GetName())
 	switch {
 	case IsNotFound(err):
-		return p.c.Create(ctx, k.gvr, u, Write{DryRun: true})
+		_, err = p.c.Create(ctx, k.gvr, u, Write{DryRun: true})
+		return err
 	case err != nil:
-		return nil, err
+		return err
 	case isVersion(u):
-		return now, checkVersion(k, now, u)
+		return checkVersion(k, now, u)
 	case leftAlone(u):
-		return now, nil
+		return nil
 	}
-	return p.c.apply(ctx, k.gvr, u, Write{DryRun: true})
+	_, err = p.c.apply(ctx, k.gvr, u, Write{DryRun: true})
+	return err
 }
 
 // refused reports whether a "forbidden" is about the object itself, as quotas

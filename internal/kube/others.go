@@ -230,7 +230,7 @@ func (p *Platform) tryOthers(ctx context.Context, us []*unstructured.Unstructure
 		if err != nil {
 			continue // Its definition may be among those before it.
 		}
-		if _, err := p.tryOther(ctx, k, place(u, k, ns)); err != nil && !IsNotFound(err) && !noDryRun(err) {
+		if err := p.tryOther(ctx, k, place(u, k, ns)); err != nil && !IsNotFound(err) && !noDryRun(err) {
 			errs = append(errs, err)
 		}
 	}
