@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,7 +62,7 @@ func (im *importing) analysis(n *node) (string, time.Duration) {
 		return "", 0
 	}
 	name := strings.Join(names, "-")
-	if !label.MatchString(name) {
+	if !label().MatchString(name) {
 		name = "analysis"
 	}
 	return im.keep(name, g), max(g.judged, time.Second)
@@ -184,14 +183,14 @@ func (im *importing) query(g *gate, p *node, args map[string]string) (string, bo
 	return g.windowed(strings.TrimSpace(query)), ok
 }
 
-var fixedRange = regexp.MustCompile(`([})a-zA-Z0-9_:])\[([0-9]+)(s|m|h)\]`)
+var fixedRange = pattern(`([})a-zA-Z0-9_:])\[([0-9]+)(s|m|h)\]`)
 
 // windowed puts the gate's window in place of fixed ranges, which would look
 // back to before the new pods got traffic. The window is as long as the
 // longest of them.
 func (g *gate) windowed(query string) string {
-	return fixedRange.ReplaceAllStringFunc(query, func(m string) string {
-		part := fixedRange.FindStringSubmatch(m)
+	return fixedRange().ReplaceAllStringFunc(query, func(m string) string {
+		part := fixedRange().FindStringSubmatch(m)
 		if d, err := time.ParseDuration(part[2] + part[3]); err == nil && d < 1e6*time.Second {
 			g.window = max(g.window, d)
 		}
@@ -199,13 +198,13 @@ func (g *gate) windowed(query string) string {
 	})
 }
 
-var argument = regexp.MustCompile(`\{\{\s*args\.([-_.a-zA-Z0-9]+)\s*\}\}`)
+var argument = pattern(`\{\{\s*args\.([-_.a-zA-Z0-9]+)\s*\}\}`)
 
 // fill puts arguments in place.
 func (im *importing) fill(n *node, args map[string]string) (string, bool) {
 	missing := ""
-	s := argument.ReplaceAllStringFunc(n.text(), func(m string) string {
-		name := argument.FindStringSubmatch(m)[1]
+	s := argument().ReplaceAllStringFunc(n.text(), func(m string) string {
+		name := argument().FindStringSubmatch(m)[1]
 		v, ok := args[name]
 		if !ok {
 			missing = name
@@ -236,7 +235,7 @@ func (im *importing) address(n *node, args map[string]string) {
 	address, ok := im.fill(n, args)
 	switch {
 	case !ok:
-	case !webAddress.MatchString(address):
+	case !webAddress().MatchString(address):
 		im.lost(n, "it is no URL")
 	case im.prometheus == "":
 		im.prometheus = address
@@ -245,13 +244,13 @@ func (im *importing) address(n *node, args map[string]string) {
 	}
 }
 
-var webAddress = regexp.MustCompile(`^https?://[-a-zA-Z0-9.]+(:[0-9]{1,5})?(/[-a-zA-Z0-9._~/]*)?$`)
+var webAddress = pattern(`^https?://[-a-zA-Z0-9.]+(:[0-9]{1,5})?(/[-a-zA-Z0-9._~/]*)?$`)
 
 // web reads a web metric that asks for no more than an answer.
 func (im *importing) web(g *gate, m, p *node, args map[string]string) {
 	url, ok := im.fill(p.get("url"), args)
 	method := p.get("method").text()
-	if !ok || !webAddress.MatchString(url) || p.get("jsonPath").there() || method != "" && method != "GET" {
+	if !ok || !webAddress().MatchString(url) || p.get("jsonPath").there() || method != "" && method != "GET" {
 		im.lost(p, "only that a URL answers well can be carried over; a check of the kind command can look into the answer")
 		return
 	}
@@ -302,7 +301,7 @@ func (im *importing) bounds(m *node) (bounds, bool) {
 	return b, true
 }
 
-var comparison = regexp.MustCompile(`^\(?\s*(?:(?:asFloat|asInt)\()?(?:default\()?result(?:\[0\])?(?:\s*,\s*[-0-9.eE]+\s*\))?\)?\s*(<=|>=|==|<|>)\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*\)?$`)
+var comparison = pattern(`^\(?\s*(?:(?:asFloat|asInt)\()?(?:default\()?result(?:\[0\])?(?:\s*,\s*[-0-9.eE]+\s*\))?\)?\s*(<=|>=|==|<|>)\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*\)?$`)
 
 // take adds what a condition says. A condition of failure is turned round:
 // what joins its parts must be "or", and "and" for one of success.
@@ -316,10 +315,10 @@ func (b *bounds) take(condition string, failed bool) string {
 	}
 	for part := range strings.SplitSeq(condition, joint) {
 		part = strings.TrimSpace(part)
-		if notANumber.MatchString(part) {
+		if notANumber().MatchString(part) {
 			continue // Such values never count as well here.
 		}
-		found := comparison.FindStringSubmatch(part)
+		found := comparison().FindStringSubmatch(part)
 		if found == nil {
 			return "it is not a comparison of the result with a number"
 		}
@@ -334,7 +333,7 @@ func (b *bounds) take(condition string, failed bool) string {
 	return ""
 }
 
-var notANumber = regexp.MustCompile(`^!?\s*is(NaN|Inf|Nil)\(result(\[0\])?\)$`)
+var notANumber = pattern(`^!?\s*is(NaN|Inf|Nil)\(result(\[0\])?\)$`)
 
 func (b *bounds) bound(operator string, v float64, failed bool) bool {
 	if failed {

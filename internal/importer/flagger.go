@@ -2,7 +2,6 @@ package importer
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +17,7 @@ func (im *importing) flagger(d *node) error {
 	spec := d.get("spec")
 	target := spec.get("targetRef")
 	name := target.get("name").text()
-	if !label.MatchString(name) {
+	if !label().MatchString(name) {
 		return fmt.Errorf("spec.targetRef.name %q is not the name of an object", name)
 	}
 	target.get("apiVersion").use()
@@ -37,7 +36,7 @@ func (im *importing) flagger(d *node) error {
 	if d, ok := duration(analysis.get("interval")); ok && d > 0 {
 		f.interval = d
 	}
-	if n := spec.get("service").get("name").text(); label.MatchString(n) {
+	if n := spec.get("service").get("name").text(); label().MatchString(n) {
 		f.service = n
 	}
 	if i, ok := analysis.get("iterations").number(); ok && i >= 1 && i < 1e5 {
@@ -256,7 +255,7 @@ func (im *importing) flaggerTemplate(m *node, f flagged, b bounds) string {
 	return im.flaggerQuery(t.get("spec").get("query"), m, f, b)
 }
 
-var variableIn = regexp.MustCompile(`\{\{\s*([a-z]+(?:\.[-_a-zA-Z0-9]+)?)\s*\}\}`)
+var variableIn = pattern(`\{\{\s*([a-z]+(?:\.[-_a-zA-Z0-9]+)?)\s*\}\}`)
 
 func (im *importing) flaggerQuery(q, m *node, f flagged, b bounds) string {
 	if b.min == nil && b.max == nil {
@@ -268,8 +267,8 @@ func (im *importing) flaggerQuery(q, m *node, f flagged, b bounds) string {
 		return ""
 	}
 	missing := ""
-	query := variableIn.ReplaceAllStringFunc(q.text(), func(s string) string {
-		switch v := variableIn.FindStringSubmatch(s)[1]; v {
+	query := variableIn().ReplaceAllStringFunc(q.text(), func(s string) string {
+		switch v := variableIn().FindStringSubmatch(s)[1]; v {
 		case "interval":
 			return "${{ window }}"
 		case "namespace":

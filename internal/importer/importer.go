@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -124,7 +123,7 @@ func documents(in Input) ([]*node, error) {
 		return nil, fmt.Errorf("read %s: it is larger than %d MiB", in.Name, maxBytes>>20)
 	}
 	var out []*node
-	for i, doc := range separator.Split(strings.ReplaceAll(string(in.Data), "\r\n", "\n"), maxDocuments+1) {
+	for i, doc := range separator().Split(strings.ReplaceAll(string(in.Data), "\r\n", "\n"), maxDocuments+1) {
 		if i == maxDocuments {
 			return nil, fmt.Errorf("read %s: it has more than %d documents", in.Name, maxDocuments)
 		}
@@ -205,16 +204,16 @@ func (im *importing) rest(n *node) {
 }
 
 var (
-	separator = regexp.MustCompile(`(?m)^---(?:[ \t].*)?$`)
+	separator = pattern(`(?m)^---(?:[ \t].*)?$`)
 	// label is what Kubernetes takes for the name of an object, and a pipeline
 	// file for that of a pipeline.
-	label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$`)
+	label = pattern(`^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$`)
 )
 
 // workload reads the metadata of a rollout.
 func (im *importing) workload(d *node) (string, error) {
 	name := d.get("metadata").get("name").text()
-	if !label.MatchString(name) {
+	if !label().MatchString(name) {
 		return "", fmt.Errorf("metadata.name %q is not the name of an object", name)
 	}
 	if im.name == "" {
@@ -222,7 +221,7 @@ func (im *importing) workload(d *node) (string, error) {
 	}
 	namespace := d.get("metadata").get("namespace").text()
 	switch {
-	case namespace == "" || !label.MatchString(namespace):
+	case namespace == "" || !label().MatchString(namespace):
 	case im.namespace == "":
 		im.namespace = namespace
 	case im.namespace != namespace:
