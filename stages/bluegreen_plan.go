@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/headgate-dev/headgate/pipeline"
 	"github.com/headgate-dev/headgate/pipeline/source"
@@ -36,7 +37,7 @@ func (b *BlueGreenStage) checkColours(report func(source.Problem)) {
 			Hint: "give deployment: NAME for NAME-blue and NAME-green, or blue: {deployment: …} and green: {deployment: …}",
 		})
 	case blue.Workload == green.Workload:
-		report(source.Problem{Pos: b.Pos, Width: 1, Message: fmt.Sprintf("blue and green are both %s", blue.Workload), Hint: "give them different names or namespaces"})
+		report(source.Problem{Pos: b.Pos, Width: 1, Message: fmt.Sprintf("blue and green are both %s", strings.TrimPrefix(blue.Workload.String(), "/")), Hint: "give them different names or namespaces"})
 	case blue.Workload.Namespace != green.Workload.Namespace:
 		if router, _ := b.Traffic.Router(); router == ServiceRouter {
 			report(source.Problem{
@@ -206,7 +207,7 @@ func (b *BlueGreenStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.
 	b.planWeights(&plan, router+" "+name, now.split.New.Name)
 	plan.Writes = append(plan.Writes, pipeline.PlannedWrite{
 		Thing: b.thing(now.split.Old), Verb: "scale", After: "finish",
-		Summary: fmt.Sprintf("%s keeps %d pods", now.split.Old.Name, b.IdleReplicas.Value),
+		Summary: fmt.Sprintf("pods that %s keeps: %d", now.split.Old.Name, b.IdleReplicas.Value),
 	})
 	return plan, nil
 }

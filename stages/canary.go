@@ -152,7 +152,7 @@ func (c *CanaryStage) readRelease(ctx context.Context, s *pipeline.Scope) (Relea
 func (c *CanaryStage) placed(release Release) Release {
 	if c.Traffic.Replicas.Value {
 		release.Shared = true
-		if c.Traffic.Drain.IsSet() {
+		if c.Traffic.Drain.Pos.IsValid() { // written, and not the default
 			release.Drain = int(c.Traffic.Drain.Value / time.Second)
 		}
 	}

@@ -46,7 +46,7 @@ func (c *CanaryStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeli
 		all = append(all, preflightProbe(ctx, s, c.Traffic.Probe)...)
 		if c.Traffic.Replicas.Value && !unneeded(live, check.Release) {
 			all = append(all, c.parts.preflightDrain(ctx, draining{
-				workload: c.workload(), live: live, key: "traffic.drain", set: c.Traffic.Drain.IsSet() && c.Traffic.Drain.Value > 0, at: c.Traffic.Pos,
+				workload: c.workload(), live: live, key: "traffic.drain", set: c.placed(Release{}).Drain > 0, at: c.Traffic.Pos,
 			})...)
 		}
 	}
