@@ -82,7 +82,7 @@ func rank(key string) int {
 // apply returns labels as the canary has them.
 func (m mark) apply(labels map[string]string) map[string]string {
 	out := maps.Clone(labels)
-	if out[m.Key] == m.Stable {
+	if v, ok := out[m.Key]; ok && v == m.Stable {
 		out[m.Key] = m.Canary
 	}
 	return out
