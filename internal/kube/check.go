@@ -150,9 +150,6 @@ func (k *checking) deployment(ctx context.Context) error {
 	if err := k.config(ctx); err != nil {
 		return err
 	}
-	if k.c.Release.Shared && k.c.Release.Drain == 0 { // Where pods that end are how traffic is moved.
-		k.drains(d, drainHint())
-	}
 	pods := int64(math.Ceil(k.c.MaxReplicas*float64(wantedReplicas(d)))) + promotionNeeds(d)
 	labels := d.Spec.Template.Labels
 	return k.around(ctx, d, surroundings{

@@ -69,8 +69,8 @@ func preStop(c map[string]any) map[string]any {
 	return hook
 }
 
-// sleepOf is for how many seconds a hook sleeps, 0 where that is not all that
-// it does, or cannot be told.
+// sleepOf is for how many seconds a hook of the kubelet's own sleeps, 0 where
+// that is not what it does.
 func sleepOf(hook map[string]any) int {
 	if sleep, ok := hook["sleep"].(map[string]any); ok {
 		switch n := sleep["seconds"].(type) {
@@ -81,18 +81,31 @@ func sleepOf(hook map[string]any) int {
 		}
 		return 0
 	}
+	return 0
+}
+
+// lasts is for how many seconds at least a hook keeps its pod serving, 0 for
+// none. What a program or a request does there cannot be read from outside,
+// apart from a sleep; it counts as one second.
+func lasts(hook map[string]any) int {
+	if n := sleepOf(hook); n > 0 || len(hook) == 0 {
+		return n
+	}
 	exec, _ := hook["exec"].(map[string]any)
 	args, _ := exec["command"].([]any)
 	var words []string
 	for _, a := range args {
-		words = append(words, strings.Fields(text(a))...)
+		words = append(words, strings.FieldsFunc(text(a), func(r rune) bool { return strings.ContainsRune(" \t\n;&|", r) })...)
 	}
-	if i := slices.IndexFunc(words, func(w string) bool { return w == "sleep" || strings.HasSuffix(w, "/sleep") }); i >= 0 && i == len(words)-2 {
+	for i, w := range words[:max(len(words)-1, 0)] {
+		if w != "sleep" && !strings.HasSuffix(w, "/sleep") {
+			continue
+		}
 		if n, err := strconv.Atoi(strings.TrimSuffix(words[i+1], "s")); err == nil && n > 0 {
 			return n
 		}
 	}
-	return 0
+	return 1
 }
 
 // Drains reads how long a workload's pods go on serving after they were told
@@ -108,7 +121,7 @@ func (p *Platform) Drains(ctx context.Context, w stages.Workload) (int, error) {
 	}
 	least := -1
 	for _, c := range serversOf(u) {
-		if n := sleepOf(preStop(c)); least < 0 || n < least {
+		if n := lasts(preStop(c)); least < 0 || n < least {
 			least = n
 		}
 	}

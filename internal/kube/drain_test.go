@@ -65,7 +65,7 @@ func TestCanaryWithADrainLosesItOnOldClusters(t *testing.T) {
 	}
 }
 
-func TestHowLongHooksSleep(t *testing.T) {
+func TestHowLongHooksLast(t *testing.T) {
 	command := func(words ...any) map[string]any {
 		return map[string]any{"exec": map[string]any{"command": words}}
 	}
@@ -80,15 +80,17 @@ func TestHowLongHooksSleep(t *testing.T) {
 		{"program", command("sleep", "10"), 10},
 		{"path", command("/bin/sleep", "10s"), 10},
 		{"shell", command("/bin/sh", "-c", "sleep 15"), 15},
-		{"shell that does more", command("/bin/sh", "-c", "sleep 15; nginx -s quit"), 0},
-		{"other program", command("nginx", "-s", "quit"), 0},
-		{"no number", command("sleep", "infinity"), 0},
-		{"request", map[string]any{"httpGet": map[string]any{"path": "/end"}}, 0},
+		{"shell that does more", command("/bin/sh", "-c", "sleep 15; nginx -s quit"), 15},
+		{"other program", command("nginx", "-s", "quit"), 1},
+		{"no number", command("sleep", "infinity"), 1},
+		{"nothing after it", command("sleep"), 1},
+		{"no words", command(), 1},
+		{"request", map[string]any{"httpGet": map[string]any{"path": "/end"}}, 1},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if got := sleepOf(c.hook); got != c.want {
-				t.Errorf("sleepOf = %d, want %d", got, c.want)
+			if got := lasts(c.hook); got != c.want {
+				t.Errorf("lasts = %d, want %d", got, c.want)
 			}
 		})
 	}
