@@ -18,7 +18,7 @@ import (
 // Check finds out whether the upstream could be split, and whether every nginx
 // would load it; it changes nothing but the files that nginx itself makes when
 // it tests a configuration.
-func (r *Nginx) Check(ctx context.Context, c stages.RolloutCheck) ([]pipeline.Finding, error) {
+func (r *Nginx) Check(ctx context.Context, _ stages.RolloutCheck) ([]pipeline.Finding, error) {
 	k := &findings{}
 	if ok, err := k.lack(ctx, r.c, r.permissions()); err != nil || !ok {
 		return k.found, wrap("check "+r.Name(), err)

@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -47,9 +48,7 @@ func (d nginxDump) with(file, text string) (string, error) {
 		return "", fmt.Errorf("read the configuration of nginx: it shows no file")
 	}
 	files := nginxDump{d.main, map[string]string{}}
-	for k, v := range d.files {
-		files.files[k] = v
-	}
+	maps.Copy(files.files, d.files)
 	files.files[path.Clean(file)] = text
 	if _, ok := d.files[path.Clean(file)]; !ok {
 		return "", &notReadError{file}

@@ -281,13 +281,13 @@ func (s *nginxServer) double(text, host string, weight int64) edit {
 	if port != "" {
 		host = host + ":" + port
 	}
-	line := "server " + host + " weight=" + strconv.FormatInt(weight, 10)
+	words := []string{"server", host, "weight=" + strconv.FormatInt(weight, 10)}
 	for _, w := range s.d.words[2:] {
 		if w.text != "down" && w.text != "backup" && !strings.HasPrefix(w.text, "weight=") {
-			line += " " + text[w.start:w.end]
+			words = append(words, text[w.start:w.end])
 		}
 	}
-	return edit{s.d.end, s.d.end, indentOf(text, s.d.start) + line + ";"}
+	return edit{s.d.end, s.d.end, indentOf(text, s.d.start) + strings.Join(words, " ") + ";"}
 }
 
 // indentOf is the line break and the space before what stands at a place, a

@@ -14,7 +14,7 @@ import (
 
 // Check finds out whether pods could be counted against each other; it changes
 // nothing.
-func (r *Replicas) Check(ctx context.Context, c stages.RolloutCheck) ([]pipeline.Finding, error) {
+func (r *Replicas) Check(ctx context.Context, _ stages.RolloutCheck) ([]pipeline.Finding, error) {
 	k := &findings{}
 	if ok, err := k.lack(ctx, r.c, r.permissions()); err != nil || !ok {
 		return k.found, wrap("check "+r.Name(), err)
