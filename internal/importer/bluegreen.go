@@ -9,14 +9,14 @@ import (
 // blueGreen reads the blue/green of a Rollout.
 func (im *importing) blueGreen(s *stage, b *node) {
 	active := b.get("activeService").text()
-	if !label.MatchString(active) {
+	if !label().MatchString(active) {
 		im.lost(b, "it names no activeService; the name of the workload stands in its place")
 		active = s.name
 	}
 	s.add("traffic: {service: %s}", quote(active))
 	im.tell(b.get("activeService"), "its selector must tell blue from green, as with a label of the colour; the plan says so where it does not")
 	var preview []string
-	if service := b.get("previewService").text(); label.MatchString(service) {
+	if service := b.get("previewService").text(); label().MatchString(service) {
 		preview = append(preview, "service: "+quote(service))
 	}
 	gate := ""

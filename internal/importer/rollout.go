@@ -22,7 +22,7 @@ func (im *importing) rollout(d *node) error {
 	s := stage{name: im.free(name), kind: "canary"}
 	if ref := spec.get("workloadRef"); ref.there() {
 		ref.use()
-		if n := ref.get("name").text(); label.MatchString(n) {
+		if n := ref.get("name").text(); label().MatchString(n) {
 			name = n
 		}
 		for _, k := range []string{"kind", "apiVersion", "scaleDown"} {

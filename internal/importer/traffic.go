@@ -15,7 +15,7 @@ type route struct {
 func (im *importing) traffic(s *stage, canary *node, r route, match []string) {
 	routing := canary.get("trafficRouting")
 	parts := []string{r.key + ": " + r.value}
-	if service := canary.get("stableService").text(); label.MatchString(service) {
+	if service := canary.get("stableService").text(); label().MatchString(service) {
 		parts = append(parts, "service: "+quote(service))
 	}
 	if n := routing.get("managedRoutes"); n.there() {
@@ -93,7 +93,7 @@ func validRoute(name string) bool {
 	if !ok {
 		namespace, name = "", namespace
 	}
-	return label.MatchString(name) && (!ok || label.MatchString(namespace))
+	return label().MatchString(name) && (!ok || label().MatchString(namespace))
 }
 
 // firstOf returns what is at key, or the first of the list at keys; more than
