@@ -241,7 +241,11 @@ func (w *World) listen() error {
 		}
 		return err
 	}
-	w.metrics, err = metrics.Open(metrics.Options{Listen: at(prometheusAddress), ScrapeInterval: w.opts.ScrapeInterval})
+	dir := filepath.Join(w.opts.Dir, "metrics")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("open the local world: %w", err)
+	}
+	w.metrics, err = metrics.Open(metrics.Options{Dir: dir, Listen: at(prometheusAddress), ScrapeInterval: w.opts.ScrapeInterval})
 	if err != nil {
 		return err
 	}

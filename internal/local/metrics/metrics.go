@@ -5,6 +5,7 @@ package metrics
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -16,7 +17,6 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/headgate-dev/headgate/internal/local/loopback"
-	"github.com/headgate-dev/headgate/internal/local/metrics/samples"
 )
 
 // What is taken where [Options] say nothing.
@@ -30,6 +30,11 @@ const MinScrapeInterval = 50 * time.Millisecond
 
 // Options say how a [Server] works. The zero value is of use.
 type Options struct {
+	// Dir is an existing folder below which the samples are kept, in a new
+	// folder that [Server.Close] removes; "" means the system's folder for
+	// temporary files. What servers of processes that were killed left there
+	// is removed by the next one.
+	Dir string
 	// Listen is the address of the query API, of loopback only; "" means
 	// 127.0.0.1 and a free port.
 	Listen string
@@ -47,7 +52,7 @@ type Options struct {
 // Server scrapes, stores and answers. Its methods may be called from several
 // goroutines.
 type Server struct {
-	memory  *samples.Memory
+	store   *store
 	engine  *promql.Engine
 	scraper *scraper
 	web     *http.Server
@@ -58,7 +63,7 @@ type Server struct {
 }
 
 // Open starts a server. Whoever opens one closes it.
-func Open(o Options) (*Server, error) {
+func Open(o Options) (_ *Server, err error) {
 	if o.ScrapeInterval == 0 {
 		o.ScrapeInterval = DefaultScrapeInterval
 	}
@@ -79,8 +84,13 @@ func Open(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open metrics: %w", err)
 	}
-	s := &Server{url: "http://" + listener.Addr().String(), memory: samples.New(o.Retention)}
-	s.scraper = startScraper(s.memory, o)
+	s := &Server{url: "http://" + listener.Addr().String()}
+	if s.store, err = openStore(o); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	if s.scraper, err = startScraper(s.store.db, o); err != nil {
+		return nil, errors.Join(err, s.store.close(), listener.Close())
+	}
 	p := newParser()
 	s.engine = newEngine(p, o.ScrapeInterval)
 	s.serve(listener, newAPI(s, p, o))
@@ -119,14 +129,15 @@ func (s *Server) serve(listener net.Listener, handler http.Handler) {
 }
 
 // SetTargets replaces all targets. It does not wait: a target that is new is
-// scraped at once for the first time. The series of a target that is gone, or
-// that no longer answers, end at once.
+// scraped within one scrape interval for the first time. The series of a
+// target that is gone end when the second scrape after would have been, as
+// they do in every Prometheus; those of one that no longer answers end at once.
 func (s *Server) SetTargets(targets []Target) error { return s.scraper.set(targets) }
 
 // URL is where the query API is, such as http://127.0.0.1:9090.
 func (s *Server) URL() string { return s.url }
 
-// Close ends scraping and answering and forgets the samples. A second
+// Close ends scraping and answering and removes what was stored. A second
 // call does nothing and returns the same.
 func (s *Server) Close() error {
 	s.closing.Do(func() {
@@ -137,7 +148,7 @@ func (s *Server) Close() error {
 			_ = s.web.Close() // a query that does not end loses its client
 		}
 		s.served.Wait()
-		if err := s.engine.Close(); err != nil {
+		if err := errors.Join(s.engine.Close(), s.store.close()); err != nil {
 			s.closed = fmt.Errorf("close metrics: %w", err)
 		}
 	})

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,7 +28,7 @@ const interval = 100 * time.Millisecond
 // open starts a server and a client of the package that asks it in a run.
 func open(t *testing.T, targets ...metrics.Target) (*metrics.Server, *prom.Client) {
 	t.Helper()
-	s, err := metrics.Open(metrics.Options{ScrapeInterval: interval})
+	s, err := metrics.Open(metrics.Options{Dir: t.TempDir(), ScrapeInterval: interval})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,17 +40,12 @@ func open(t *testing.T, targets ...metrics.Target) (*metrics.Server, *prom.Clien
 	if err := s.SetTargets(targets); err != nil {
 		t.Fatal(err)
 	}
-	return s, client(t, s)
-}
-
-func client(t *testing.T, s *metrics.Server) *prom.Client {
-	t.Helper()
 	c, err := prom.New(prom.Config{URL: s.URL()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return c
+	return s, c
 }
 
 // until asks query until good likes the values of the answer, for 5 s.
@@ -228,31 +225,43 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
+	dir := t.TempDir()
 	for name, o := range map[string]metrics.Options{
-		"not on loopback": {Listen: "0.0.0.0:0"},
-		"taken":           {Listen: taken.Addr().String()},
-		"too quick":       {ScrapeInterval: time.Millisecond},
+		"not on loopback": {Dir: dir, Listen: "0.0.0.0:0"},
+		"taken":           {Dir: dir, Listen: taken.Addr().String()},
+		"no folder":       {Dir: filepath.Join(dir, "none")},
+		"too quick":       {Dir: dir, ScrapeInterval: time.Millisecond},
 	} {
 		if s, err := metrics.Open(o); err == nil {
 			t.Errorf("%s: no error", name)
 			_ = s.Close()
 		}
 	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
 }
 
-// TestCloseLeavesNothing: no port, and a second call is harmless.
+// TestCloseLeavesNothing: no folder, no port, and a second call is harmless.
 func TestCloseLeavesNothing(t *testing.T) {
-	s, err := metrics.Open(metrics.Options{ScrapeInterval: interval})
+	dir := t.TempDir()
+	s, err := metrics.Open(metrics.Options{Dir: dir, ScrapeInterval: interval})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.SetTargets([]metrics.Target{service(t, says("x 1\n"))}); err != nil {
 		t.Fatal(err)
 	}
+	if found, err := os.ReadDir(dir); err != nil || len(found) != 1 {
+		t.Errorf("got %v, %v, want one folder", found, err)
+	}
 	for range 2 {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
 	}
 	if _, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.URL(), "http://")); err == nil {
 		t.Error("it still listens")
@@ -285,4 +294,49 @@ func TestCloseDuringQueries(t *testing.T) {
 	}
 	cancel()
 	<-ended
+}
+
+// TestWhatTheDeadLeft: the next server removes the folders of those that were
+// killed, and no other.
+func TestWhatTheDeadLeft(t *testing.T) {
+	dir := t.TempDir()
+	dead, fresh, old, stranger := filepath.Join(dir, "headgate-metrics-1"), filepath.Join(dir, "headgate-metrics-2"), filepath.Join(dir, "headgate-metrics-3"), filepath.Join(dir, "other")
+	for _, path := range []string{dead, fresh, old, stranger} {
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{dead, stranger} {
+		if err := os.WriteFile(filepath.Join(path, "lock"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chtimes(old, time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	var all []*metrics.Server
+	for range 2 { // the second leaves the first alone
+		s, err := metrics.Open(metrics.Options{Dir: dir, ScrapeInterval: interval})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 4 { // fresh, stranger and the two in use
+		t.Errorf("got %v", found)
+	}
+	for _, path := range []string{dead, old} {
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s is still there", path)
+		}
+	}
+	for _, s := range all {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

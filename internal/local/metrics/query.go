@@ -22,7 +22,7 @@ func (a *api) query(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	return a.evaluate(r, func(ctx context.Context, text string) (promql.Query, error) {
-		return a.server.engine.NewInstantQuery(ctx, a.server.memory, nil, text, at)
+		return a.server.engine.NewInstantQuery(ctx, a.server.store.db, nil, text, at)
 	})
 }
 
@@ -49,7 +49,7 @@ func (a *api) queryRange(r *http.Request) (answer, error) {
 		return answer{}, wrong(fmt.Errorf("more than %d points in a series: take a longer step", maxPoints))
 	}
 	return a.evaluate(r, func(ctx context.Context, text string) (promql.Query, error) {
-		return a.server.engine.NewRangeQuery(ctx, a.server.memory, nil, text, start, end, step)
+		return a.server.engine.NewRangeQuery(ctx, a.server.store.db, nil, text, start, end, step)
 	})
 }
 

@@ -2,26 +2,26 @@ package metrics
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
-
-	"github.com/headgate-dev/headgate/internal/local/metrics/samples"
+	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/discovery/targetgroup"
+	"github.com/prometheus/prometheus/scrape"
+	"github.com/prometheus/prometheus/storage"
 )
 
 // DefaultJob is the job of a target that names none.
 const DefaultJob = "local"
+
+// pool is the one scrape pool, which holds all targets.
+const pool = "local"
 
 // Target is something to scrape.
 type Target struct {
@@ -36,73 +36,92 @@ type Target struct {
 	Labels map[string]string
 }
 
-// scraper has a loop for each target.
+// settings are Prometheus' own file for the pool. What a scrape may bring is
+// bounded; compression costs more than it saves where no wire is.
+const settings = `
+global: {scrape_interval: %[1]dms, scrape_timeout: %[2]dms, evaluation_interval: %[1]dms}
+scrape_configs:
+  - job_name: ` + pool + `
+    scrape_protocols: [PrometheusProto, OpenMetricsText1.0.0, OpenMetricsText0.0.1, PrometheusText1.0.0, PrometheusText0.0.4]
+    fallback_scrape_protocol: PrometheusText0.0.4
+    scrape_native_histograms: true
+    always_scrape_classic_histograms: true
+    body_size_limit: 64MB
+    sample_limit: 200000
+    enable_compression: false
+    follow_redirects: false
+`
+
+// scraper feeds the targets to Prometheus' scrape manager.
 type scraper struct {
-	memory    *samples.Memory
-	client    *http.Client
-	interval  time.Duration
-	retention time.Duration
-	log       *slog.Logger
-
+	manager *scrape.Manager
+	done    chan struct{} // closed when the manager is at its end
 	mu      sync.Mutex
-	loops   map[string]*loop // by what tells targets apart
+	sets    chan map[string][]*targetgroup.Group // the newest set, not yet taken
+	failed  error
 	closed  bool
-	running sync.WaitGroup
 }
 
-func startScraper(to *samples.Memory, o Options) *scraper {
-	return &scraper{
-		memory: to, interval: o.ScrapeInterval, retention: o.Retention, log: o.Log, loops: map[string]*loop{},
-		client: &http.Client{
-			// Compression costs more than it saves where no wire is.
-			Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+func startScraper(to storage.AppendableV2, o Options) (*scraper, error) {
+	interval := o.ScrapeInterval.Milliseconds()
+	cfg, err := config.Load(fmt.Sprintf(settings, interval, interval*4/5), o.Log)
+	if err != nil {
+		return nil, fmt.Errorf("configure scraping: %w", err)
 	}
+	m, err := scrape.NewManager(&scrape.Options{
+		// The manager looks at new targets at a ticker's pace, 5 s by default,
+		// but at once when it had none for longer than that.
+		DiscoveryReloadInterval:  model.Duration(10 * time.Millisecond),
+		DiscoveryReloadOnStartup: true,
+	}, o.Log, nil, nil, to, prometheus.NewRegistry())
+	if err != nil {
+		return nil, fmt.Errorf("configure scraping: %w", err)
+	}
+	s := &scraper{manager: m, done: make(chan struct{}), sets: make(chan map[string][]*targetgroup.Group, 1)}
+	go s.run(cfg)
+	return s, nil
 }
 
-// timeout is how long a scrape may take.
-func (s *scraper) timeout() time.Duration { return s.interval * 4 / 5 }
+// run is apart from startScraper since the manager asks the resolver for this
+// host's full name, which can take seconds where there is no network.
+func (s *scraper) run(cfg *config.Config) {
+	defer close(s.done)
+	if err := s.manager.ApplyConfig(cfg); err != nil {
+		s.mu.Lock()
+		s.failed = fmt.Errorf("configure scraping: %w", err)
+		s.mu.Unlock()
+		return
+	}
+	_ = s.manager.Run(s.sets) // it never fails
+}
 
 func (s *scraper) set(targets []Target) error {
-	wanted := map[string]*loop{}
+	groups := make([]*targetgroup.Group, 0, len(targets))
 	for _, t := range targets {
-		l, err := s.loop(t)
+		g, err := t.group()
 		if err != nil {
 			return fmt.Errorf("set targets: %w", err)
 		}
-		wanted[l.url+l.labels.String()] = l
+		groups = append(groups, g)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return errors.New("set targets: the metrics are closed")
 	}
-	for key, l := range s.loops {
-		if wanted[key] == nil {
-			l.stop()
-			delete(s.loops, key)
-		}
+	if s.failed != nil {
+		return fmt.Errorf("set targets: %w", s.failed)
 	}
-	for key, l := range wanted {
-		if s.loops[key] == nil {
-			s.loops[key] = l
-			ctx, cancel := context.WithCancelCause(context.Background())
-			l.stop = func() { cancel(stopped{at: time.Now()}) }
-			s.running.Go(func() { l.run(ctx) })
-		}
+	select {
+	case <-s.sets: // what nobody took is out of date
+	default:
 	}
+	s.sets <- map[string][]*targetgroup.Group{pool: groups}
 	return nil
 }
 
-// stopped is why a loop ends, and when: its target's series end at that
-// moment, which is before the first sample of whatever comes in its place.
-type stopped struct{ at time.Time }
-
-func (stopped) Error() string { return "the target is no longer there" }
-
-// loop checks a target and makes what scrapes it.
-func (s *scraper) loop(t Target) (*loop, error) {
+// group is the target in Prometheus' words.
+func (t Target) group() (*targetgroup.Group, error) {
 	if _, _, err := net.SplitHostPort(t.Address); err != nil {
 		return nil, fmt.Errorf("read target %q: %w", t.Address, err)
 	}
@@ -110,7 +129,7 @@ func (s *scraper) loop(t Target) (*loop, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, fmt.Errorf("read target %s: the path %q does not begin with /", t.Address, path)
 	}
-	all := map[string]string{model.JobLabel: DefaultJob, model.InstanceLabel: t.Address}
+	all := model.LabelSet{model.JobLabel: DefaultJob}
 	for name, value := range t.Labels {
 		if strings.HasPrefix(name, model.ReservedLabelPrefix) || !model.UTF8Validation.IsValidLabelName(name) {
 			return nil, fmt.Errorf("read target %s: %q cannot be a label", t.Address, name)
@@ -118,35 +137,32 @@ func (s *scraper) loop(t Target) (*loop, error) {
 		if !model.LabelValue(value).IsValid() {
 			return nil, fmt.Errorf("read target %s: the value of label %s is not UTF-8", t.Address, name)
 		}
-		all[name] = value
+		all[model.LabelName(name)] = model.LabelValue(value)
 	}
-	address := url.URL{Scheme: "http", Host: t.Address, Path: path}
-	return &loop{
-		scraper: s, target: t, path: path, url: address.String(), labels: labels.FromMap(all).WithoutEmpty(),
-		known: map[string]*known{}, health: unknownHealth,
+	all[model.MetricsPathLabel] = model.LabelValue(path)
+	return &targetgroup.Group{
+		Source:  t.Address + path,
+		Targets: []model.LabelSet{{model.AddressLabel: model.LabelValue(t.Address)}},
+		Labels:  all,
 	}, nil
 }
 
-// active returns what is scraped, sorted by address.
-func (s *scraper) active() []*loop {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make([]*loop, 0, len(s.loops))
-	for _, l := range s.loops {
-		all = append(all, l)
-	}
-	slices.SortFunc(all, func(a, b *loop) int { return cmp.Or(cmp.Compare(a.url, b.url), labels.Compare(a.labels, b.labels)) })
-	return all
-}
+// stopTimeout bounds the wait for scrapes that are under way.
+const stopTimeout = 10 * time.Second
 
 // close ends scraping and waits for it.
 func (s *scraper) close() {
 	s.mu.Lock()
 	s.closed = true
-	for _, l := range s.loops {
-		l.stop()
-	}
 	s.mu.Unlock()
-	s.running.Wait() // each scrape has a deadline, and is cancelled
-	s.client.CloseIdleConnections()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.manager.Stop()
+		<-s.done
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(stopTimeout): // the resolver hangs; nothing is scraped
+	}
 }

@@ -40,7 +40,7 @@ func (a *api) look(r *http.Request) (*lookup, error) {
 	if l.sets, err = a.matchers(r); err != nil {
 		return nil, err
 	}
-	l.querier, err = a.server.memory.Querier(l.start, l.end)
+	l.querier, err = a.server.store.db.Querier(l.start, l.end)
 	if err != nil {
 		return nil, &apiError{kind: internal, err: fmt.Errorf("read samples: %w", err)}
 	}

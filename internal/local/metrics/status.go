@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"os"
@@ -12,54 +13,45 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/scrape"
 )
 
 // activeTarget is a target as Prometheus' API shows it.
 type activeTarget struct {
-	DiscoveredLabels   labels.Labels `json:"discoveredLabels"`
-	Labels             labels.Labels `json:"labels"`
-	ScrapePool         string        `json:"scrapePool"`
-	ScrapeURL          string        `json:"scrapeUrl"`
-	GlobalURL          string        `json:"globalUrl"`
-	LastError          string        `json:"lastError"`
-	LastScrape         time.Time     `json:"lastScrape"`
-	LastScrapeDuration float64       `json:"lastScrapeDuration"`
-	Health             string        `json:"health"`
-	ScrapeInterval     string        `json:"scrapeInterval"`
-	ScrapeTimeout      string        `json:"scrapeTimeout"`
+	DiscoveredLabels   labels.Labels       `json:"discoveredLabels"`
+	Labels             labels.Labels       `json:"labels"`
+	ScrapePool         string              `json:"scrapePool"`
+	ScrapeURL          string              `json:"scrapeUrl"`
+	GlobalURL          string              `json:"globalUrl"`
+	LastError          string              `json:"lastError"`
+	LastScrape         time.Time           `json:"lastScrape"`
+	LastScrapeDuration float64             `json:"lastScrapeDuration"`
+	Health             scrape.TargetHealth `json:"health"`
+	ScrapeInterval     string              `json:"scrapeInterval"`
+	ScrapeTimeout      string              `json:"scrapeTimeout"`
 }
 
 func (a *api) targets(r *http.Request) (answer, error) {
 	active := []activeTarget{}
 	if state := strings.ToLower(r.FormValue("state")); state != "dropped" {
-		for _, l := range a.server.scraper.active() {
-			active = append(active, l.shown())
+		b := labels.NewBuilder(labels.EmptyLabels())
+		for _, t := range a.server.scraper.manager.TargetsActive()[pool] {
+			url := t.URL().String()
+			shown := activeTarget{
+				DiscoveredLabels: t.DiscoveredLabels(b), Labels: t.Labels(b), ScrapePool: pool, ScrapeURL: url, GlobalURL: url,
+				LastScrape: t.LastScrape(), LastScrapeDuration: t.LastScrapeDuration().Seconds(), Health: t.Health(),
+				ScrapeInterval: t.GetValue(model.ScrapeIntervalLabel), ScrapeTimeout: t.GetValue(model.ScrapeTimeoutLabel),
+			}
+			if err := t.LastError(); err != nil {
+				shown.LastError = err.Error()
+			}
+			active = append(active, shown)
 		}
 	}
+	slices.SortFunc(active, func(x, y activeTarget) int { return cmp.Compare(x.ScrapeURL, y.ScrapeURL) })
 	return answer{data: map[string]any{
-		"activeTargets": active, "droppedTargets": []string{}, "droppedTargetCounts": map[string]int{DefaultJob: 0},
+		"activeTargets": active, "droppedTargets": []string{}, "droppedTargetCounts": map[string]int{pool: 0},
 	}}, nil
-}
-
-// shown is the target in the form of the API.
-func (l *loop) shown() activeTarget {
-	interval, timeout := model.Duration(l.scraper.interval).String(), model.Duration(l.scraper.timeout()).String()
-	discovered := labels.NewBuilder(labels.FromMap(l.target.Labels))
-	if l.target.Labels[model.JobLabel] == "" {
-		discovered.Set(model.JobLabel, DefaultJob)
-	}
-	discovered.Set(model.AddressLabel, l.target.Address).Set(model.SchemeLabel, "http").Set(model.MetricsPathLabel, l.path)
-	discovered.Set(model.ScrapeIntervalLabel, interval).Set(model.ScrapeTimeoutLabel, timeout)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	shown := activeTarget{
-		DiscoveredLabels: discovered.Labels(), Labels: l.labels, ScrapePool: DefaultJob, ScrapeURL: l.url, GlobalURL: l.url,
-		LastScrape: l.last, LastScrapeDuration: l.took.Seconds(), Health: l.health, ScrapeInterval: interval, ScrapeTimeout: timeout,
-	}
-	if l.err != nil {
-		shown.LastError = l.err.Error()
-	}
-	return shown
 }
 
 // described is what a target says of a metric.
@@ -76,14 +68,13 @@ func (a *api) metadata(r *http.Request) (answer, error) {
 	}
 	all := map[string][]described{}
 	metric := r.FormValue("metric")
-	for _, l := range a.server.scraper.active() {
-		l.mu.Lock()
-		for name, d := range l.metadata { // of a scrape, which makes a new one
-			if (metric == "" || metric == name) && !slices.Contains(all[name], d) {
-				all[name] = append(all[name], d)
+	for _, t := range a.server.scraper.manager.TargetsActive()[pool] {
+		for _, m := range t.ListMetadata() {
+			d := described{Type: m.Type, Help: m.Help, Unit: m.Unit}
+			if (metric == "" || metric == m.MetricFamily) && !slices.Contains(all[m.MetricFamily], d) {
+				all[m.MetricFamily] = append(all[m.MetricFamily], d)
 			}
 		}
-		l.mu.Unlock()
 	}
 	if most > 0 && len(all) > most {
 		for _, name := range slices.Sorted(maps.Keys(all))[most:] {
