@@ -38,7 +38,11 @@ type settings struct {
 	root    string
 	binary  string
 	quiet   time.Duration
+	only    string
 }
+
+// wants reports whether a part shall be measured.
+func (s settings) wants(part string) bool { return s.only == "" || s.only == part }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	var s settings
@@ -48,6 +52,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fs.StringVar(&s.root, "root", "../..", "the repository")
 	fs.StringVar(&s.binary, "headgate", "", "measure this binary in place of one built now")
 	fs.DurationVar(&s.quiet, "quiet", 0, "wait at most this long, before each rollout, for the machine to have little to do")
+	fs.StringVar(&s.only, "only", "", "measure this part alone: binary, weight, first, rollouts, many or peers")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -66,27 +71,28 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "machine: %d cores, load average %s\n\n", runtime.NumCPU(), loadAverage())
-	if err := binaryFigures(ctx, s, dir, out); err != nil {
-		return err
-	}
-	if err := weightFigures(ctx, s, dir, out); err != nil {
-		return err
-	}
-	if err := firstFigures(ctx, s, dir, out); err != nil {
-		return err
-	}
-	if os.Getenv("KUBECONFIG") == "" {
-		fmt.Fprintln(out, "\nrollouts: skipped, KUBECONFIG names no cluster")
-		return nil
-	}
-	if err := rolloutFigures(ctx, s, dir, out); err != nil {
-		return err
-	}
-	if err := manyFigures(ctx, s, dir, out); err != nil {
-		return err
-	}
-	if err := peerFigures(ctx, s, dir, out); err != nil {
-		return err
+	for _, part := range []struct {
+		name    string
+		cluster bool
+		measure func(ctx context.Context, s settings, dir string, out io.Writer) error
+	}{
+		{"binary", false, binaryFigures},
+		{"weight", false, weightFigures},
+		{"first", false, firstFigures},
+		{"rollouts", true, rolloutFigures},
+		{"many", true, manyFigures},
+		{"peers", true, peerFigures},
+	} {
+		if !s.wants(part.name) {
+			continue
+		}
+		if part.cluster && os.Getenv("KUBECONFIG") == "" {
+			fmt.Fprintf(out, "\n%s: skipped, KUBECONFIG names no cluster\n", part.name)
+			continue
+		}
+		if err := part.measure(ctx, s, dir, out); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(out, "\nload average at the end: %s\n", loadAverage())
 	return nil
