@@ -28,7 +28,7 @@ unit:
 # started for it.
 e2e: build
 	@if [ -z "$(E2E)" ]; then echo 'e2e: there are no such tests yet'; else \
-	  ./test/with-cluster $(GO) test -tags e2e -count=1 -p 1 -timeout 30m $(E2E) ./flags; fi
+	  HEADGATE_TEST_PARTS=argorollouts ./test/with-cluster $(GO) test -tags e2e -count=1 -p 1 -timeout 40m $(E2E) ./flags; fi
 
 # A good release, a bad one and a bad feature, on this machine alone.
 demo: build
@@ -41,7 +41,7 @@ demo-cluster: build
 
 # Rollouts, checks and starts, measured; BENCH="-rounds 3" for a quick look.
 bench: build
-	./test/with-cluster $(GO) run ./test/bench -root . -headgate bin/headgate $(BENCH)
+	HEADGATE_TEST_PARTS=argorollouts ./test/with-cluster $(GO) run ./test/bench -root . -headgate bin/headgate $(BENCH)
 
 lint:
 	golangci-lint run ./... ./flags/...
