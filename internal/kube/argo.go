@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -124,11 +125,11 @@ func imagesIn(template json.RawMessage) string {
 	if json.Unmarshal(template, &t) != nil || len(t.Spec.Containers) == 0 {
 		return "another template"
 	}
-	s := t.Spec.Containers[0].Image
-	for _, c := range t.Spec.Containers[1:] {
-		s += ", " + c.Image
+	all := make([]string, len(t.Spec.Containers))
+	for i, c := range t.Spec.Containers {
+		all[i] = c.Image
 	}
-	return s
+	return strings.Join(all, ", ")
 }
 
 // SetStatus writes what Argo's own command line does for the same; see

@@ -140,7 +140,7 @@ func (k *checking) deployment(ctx context.Context) error {
 		k.fail("give the Deployment a label of its own, and name it in its selector and in its Service's", "%s", err)
 		return nil
 	}
-	if err := k.service(d, svcs, plan); err != nil {
+	if err := k.service(d, svcs); err != nil {
 		return err
 	}
 	k.others(ctx)
@@ -195,7 +195,7 @@ func (k *checking) probes(d *appsv1.Deployment) {
 }
 
 // service checks that the Service fits the pods.
-func (k *checking) service(d *appsv1.Deployment, raw []*unstructured.Unstructured, plan wanted) error {
+func (k *checking) service(d *appsv1.Deployment, raw []*unstructured.Unstructured) error {
 	svcs, err := decodeAll[corev1.Service](raw)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"maps"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -46,10 +47,7 @@ func buildShared(base *unstructured.Unstructured, raw []*unstructured.Unstructur
 // unselectedMark is a label of the Deployment's selector by which no Service
 // selects its pods; false where there is none.
 func unselectedMark(d *appsv1.Deployment, svcs []corev1.Service) (mark, bool) {
-	free := map[string]string{}
-	for k, v := range d.Spec.Selector.MatchLabels {
-		free[k] = v
-	}
+	free := maps.Clone(d.Spec.Selector.MatchLabels)
 	for _, s := range svcs {
 		for k := range s.Spec.Selector {
 			delete(free, k)

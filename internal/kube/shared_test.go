@@ -16,12 +16,16 @@ func TestSharedCanaryKeepsTheLabelsOfTheService(t *testing.T) {
 		want, wantSelector map[string]string
 	}{
 		"a label is free": {
-			labels{"app": "user", "tier": "web"}, labels{"app": "user"},
-			map[string]string{"app": "user", "tier": "web-canary", TrackLabel: "canary"}, map[string]string{"app": "user", "tier": "web-canary"},
+			labels{"app": "user", "tier": "web"},
+			labels{"app": "user"},
+			map[string]string{"app": "user", "tier": "web-canary", TrackLabel: "canary"},
+			map[string]string{"app": "user", "tier": "web-canary"},
 		},
 		"the Service selects by all": {
-			labels{"app": "user"}, labels{"app": "user"},
-			map[string]string{"app": "user", TrackLabel: "canary"}, map[string]string{"app": "user", TrackLabel: "canary"},
+			labels{"app": "user"},
+			labels{"app": "user"},
+			map[string]string{"app": "user", TrackLabel: "canary"},
+			map[string]string{"app": "user", TrackLabel: "canary"},
 		},
 	}
 	for name, c := range cases {

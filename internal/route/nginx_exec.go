@@ -209,7 +209,7 @@ func (p nginxPod) await(ctx context.Context, text string) (nginxState, error) {
 		}
 		if !told {
 			sum := sha256.Sum256([]byte(text))
-			if err := p.c.Annotate(ctx, podsResource(), p.namespace, p.name, configAnnotation, hex.EncodeToString(sum[:6])); err != nil {
+			if err := p.c.Annotate(ctx, kube.Annotated{Resource: podsResource(), Namespace: p.namespace, Name: p.name}, configAnnotation, hex.EncodeToString(sum[:6])); err != nil {
 				return nginxState{}, err
 			}
 			told = true

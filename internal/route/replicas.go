@@ -260,7 +260,7 @@ func (r *Replicas) write(ctx context.Context, c counts, to float64, old int) err
 	if c.next != nil && c.next.GetDeletionTimestamp() == nil {
 		note := fmt.Sprintf("%s of %d", strconv.FormatFloat(to, 'f', -1, 64), c.size)
 		if c.next.GetAnnotations()[splitAnnotation] != note {
-			if err := r.c.Annotate(ctx, deploymentResource(), c.next.GetNamespace(), c.next.GetName(), splitAnnotation, note); err != nil {
+			if err := r.c.Annotate(ctx, kube.Annotated{Resource: deploymentResource(), Namespace: c.next.GetNamespace(), Name: c.next.GetName()}, splitAnnotation, note); err != nil {
 				return err
 			}
 		}

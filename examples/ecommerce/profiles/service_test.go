@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -103,7 +104,7 @@ func TestDeath(t *testing.T) {
 		t.Errorf("got /ready %d from a dead service", code)
 	}
 	defer func() {
-		if recover() != http.ErrAbortHandler {
+		if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
 			t.Error("a dead service answers")
 		}
 	}()
