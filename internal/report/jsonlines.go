@@ -15,7 +15,9 @@ import (
 // maxEvent bounds the length of one line of JSON, in bytes.
 const maxEvent = 4 << 20
 
-// JSONLines writes every event as one line of JSON.
+// JSONLines writes every event as one line of JSON, but for what things were
+// before their first change: that is the journal's, which only those can read
+// who may put them back. A Deployment may have passwords in its environment.
 type JSONLines struct {
 	mu  sync.Mutex
 	out io.Writer
@@ -31,6 +33,10 @@ func NewJSONLines(out io.Writer) *JSONLines { return &JSONLines{out: out} }
 func (r *JSONLines) Handle(e pipeline.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if e.Change != nil && e.Change.Was != nil {
+		c := *e.Change
+		c.Was, e.Change = nil, &c
+	}
 	b, err := json.Marshal(e)
 	if err == nil {
 		_, err = r.out.Write(append(b, '\n'))

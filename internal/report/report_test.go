@@ -261,3 +261,16 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatThingsWereStaysInTheJournal(t *testing.T) {
+	var out strings.Builder
+	r := report.NewJSONLines(&out)
+	e := pipeline.Event{Type: pipeline.Changing, Change: &pipeline.Record{
+		Thing: pipeline.Thing{Kind: "deployment", Name: "shop/user"}, Key: "take the release",
+		Was: []byte(`{"env":[{"name":"PASSWORD","value":"hunter2"}]}`), To: []byte(`{"image":"new"}`),
+	}}
+	r.Handle(e)
+	if text := out.String(); strings.Contains(text, "hunter2") || !strings.Contains(text, "take the release") || e.Change.Was == nil {
+		t.Errorf("got %s", text)
+	}
+}
