@@ -343,3 +343,18 @@ func TestBlueGreenNeedsAPlatformThatPutsBack(t *testing.T) {
 }
 
 var _ stages.Settler = townRouter{}
+
+// TestPlanOfBlueGreenNamesPermissionsForBothColours: the idle one may be in a
+// namespace of its own, and is the one that most is written to.
+func TestPlanOfBlueGreenNamesPermissionsForBothColours(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(blueAt)
+		plans, _ := w.runner(t, &outing{file: baked, diary: &diary{town: w}}).Plan(t.Context())
+		got := plans[0].Plan.Permissions
+		for _, colour := range []string{"user-service-blue", "user-service-green"} {
+			if !slices.ContainsFunc(got, func(p string) bool { return strings.Contains(p, colour) }) {
+				t.Errorf("%v says nothing of %s", got, colour)
+			}
+		}
+	})
+}

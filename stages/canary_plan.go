@@ -85,7 +85,7 @@ func (c *CanaryStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pla
 	if err != nil {
 		return plan, err
 	}
-	release, done, err := c.parts.planRelease(ctx, s, &plan, planning{c.taking(), live, c.workload()})
+	release, done, err := c.parts.planRelease(ctx, s, &plan, planning{c.taking(), live, Track{Workload: c.workload(), Name: Stable}})
 	if err != nil || done {
 		return plan, err
 	}

@@ -11,6 +11,9 @@ import (
 func (p *Parts) planPermissions(plan *pipeline.Plan, check RolloutCheck) {
 	if permitter, ok := p.Platform.(Permitter); ok {
 		plan.Permissions = append(plan.Permissions, permitter.Permissions(check.Workload)...)
+		if w := check.Split.New.Workload; w.Name != "" && w != check.Workload {
+			plan.Permissions = append(plan.Permissions, permitter.Permissions(w)...) // It may be elsewhere.
+		}
 	}
 	if check.Traffic == nil {
 		return
@@ -24,9 +27,9 @@ func (p *Parts) planPermissions(plan *pipeline.Plan, check RolloutCheck) {
 
 // planning is a release, and what it is for.
 type planning struct {
-	taking   taking
-	live     Live
-	workload Workload
+	taking taking
+	live   Live
+	track  Track
 }
 
 // planRelease reads the release as far as it is known before the run, and
@@ -48,7 +51,7 @@ func (p *Parts) planRelease(ctx context.Context, s *pipeline.Scope, plan *pipeli
 		return release, true, nil
 	}
 	if permitter, ok := p.Platform.(ReleasePermitter); ok && len(release.Manifests) > 0 {
-		more, err := permitter.ReleasePermissions(ctx, what.workload, release)
+		more, err := permitter.ReleasePermissions(ctx, what.track, release)
 		if err != nil {
 			return release, false, err
 		}

@@ -212,7 +212,7 @@ type Permitter interface {
 // ReleasePermitter can be implemented by a [Platform] that can also name the
 // permissions for the objects of a release's manifests.
 type ReleasePermitter interface {
-	ReleasePermissions(ctx context.Context, w Workload, r Release) ([]string, error)
+	ReleasePermissions(ctx context.Context, t Track, r Release) ([]string, error)
 }
 
 // Router splits traffic between the stable track and a new one. Weights are

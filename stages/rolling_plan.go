@@ -59,7 +59,7 @@ func (r *RollingStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pl
 	if err != nil {
 		return plan, err
 	}
-	release, done, err := r.parts.planRelease(ctx, s, &plan, planning{r.taking(), live, r.workload()})
+	release, done, err := r.parts.planRelease(ctx, s, &plan, planning{r.taking(), live, r.stable()})
 	if err != nil || done {
 		return plan, err
 	}

@@ -369,3 +369,8 @@ func (c countingRouter) Restore(ctx context.Context, was json.RawMessage) error 
 	}
 	return c.change(ctx, "restore "+saved.Name, func() { c.size(saved.Size); c.set(saved.Shares) })
 }
+
+// Permissions are named by the workload, wherever that is.
+func (p townPlatform) Permissions(w stages.Workload) []string {
+	return []string{"update " + w.String()}
+}

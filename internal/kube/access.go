@@ -82,17 +82,27 @@ func (p *Platform) needs(ctx context.Context, w stages.Workload, objs objects) (
 
 // ReleasePermissions names what a rollout of a release needs, the objects of
 // its manifests included.
-func (p *Platform) ReleasePermissions(ctx context.Context, w stages.Workload, r stages.Release) ([]string, error) {
-	objs, err := readManifests(r, p.c.ns(w), w.Name)
+func (p *Platform) ReleasePermissions(ctx context.Context, t stages.Track, r stages.Release) ([]string, error) {
+	objs, err := p.besides(t, r)
 	if err != nil {
 		return nil, err
 	}
-	want, unknown := p.needs(ctx, w, objs)
+	want, unknown := p.needs(ctx, t.Workload, objs)
 	var out []string
 	for _, x := range want {
 		out = append(out, x.String())
 	}
 	return out, errors.Join(unknown...)
+}
+
+// besides are the objects of a release other than its workload. A colour's own
+// Deployment may be missing among them, for it can be made from its peer's.
+func (p *Platform) besides(t stages.Track, r stages.Release) (objects, error) {
+	if !t.Colour() {
+		return readManifests(r, p.c.ns(t.Workload), t.Workload.Name)
+	}
+	all, err := decodeManifests(r)
+	return objects{others: slices.DeleteFunc(all, isDeployment)}, err
 }
 
 // Permissions names what a rollout of a workload needs; objects of manifests

@@ -66,17 +66,11 @@ func (k *checking) colour(ctx context.Context, t stages.Track) error {
 
 // colourAccess checks the permissions in the namespaces of both colours.
 func (k *checking) colourAccess(ctx context.Context, t stages.Track) error {
-	all, err := decodeManifests(k.c.Release)
+	objs, err := k.p.besides(t, k.c.Release)
 	if err != nil {
 		k.fail(hintOf(err), "%s", err)
 	}
-	var others []*unstructured.Unstructured
-	for _, u := range all {
-		if !isDeployment(u) {
-			others = append(others, u)
-		}
-	}
-	want, unknown := k.p.needs(ctx, t.Workload, objects{others: others})
+	want, unknown := k.p.needs(ctx, t.Workload, objs)
 	for _, err := range unknown {
 		k.fail("install what defines this kind, or take it out of the manifests", "%s", err)
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -130,12 +132,17 @@ func colourManifests(r stages.Release, t stages.Track, ns, peerNS string) (objs 
 // names differ in the colour alone.
 func (p *Platform) exchangeReferences(ctx context.Context, objs *objects, t stages.Track) error {
 	own := map[named]string{}
+	var hidden unreadableError
 	for ref := range refsOf(podOf(objs.workload)) {
 		name, ok := coloursOf(t).exchange(ref.Name)
 		if !ok {
 			continue
 		}
 		there, err := p.there(ctx, *objs, named{ref.Kind, name})
+		if apierrors.IsForbidden(err) {
+			hidden.add(ref, name, objs.workload.GetNamespace())
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -145,6 +152,11 @@ func (p *Platform) exchangeReferences(ctx context.Context, objs *objects, t stag
 			own[ref] = name
 			objs.notes = append(objs.notes, fmt.Sprintf("its pods refer to %s %s instead of %s", ref.Kind, name, ref.Name))
 		}
+	}
+	if len(hidden.asked) > 0 {
+		slices.Sort(hidden.asked)
+		slices.SortFunc(hidden.missing, func(a, b Permission) int { return strings.Compare(a.Resource, b.Resource) })
+		return &hidden
 	}
 	for c := range maps2(podOf(objs.workload)["containers"]) {
 		for e := range maps2(c["env"]) {
@@ -161,6 +173,33 @@ func (p *Platform) exchangeReferences(ctx context.Context, objs *objects, t stag
 		}
 	})
 	return nil
+}
+
+// unreadableError reports that the account may not ask for what a colour that
+// is made would refer to. Which of the two it is must not be guessed: it may
+// hold a database's address.
+type unreadableError struct {
+	asked   []string
+	missing []Permission
+}
+
+func (e *unreadableError) add(ref named, own, ns string) {
+	e.asked = append(e.asked, fmt.Sprintf("%s %s, which they would use instead of %s", ref.Kind, own, ref.Name))
+	x := Permission{Verb: "get", Resource: strings.ToLower(ref.Kind) + "s", Namespace: ns}
+	if !slices.Contains(e.missing, x) {
+		e.missing = append(e.missing, x)
+	}
+}
+
+// Error names what the pods would refer to, and what the account may not do.
+func (e *unreadableError) Error() string {
+	return fmt.Sprintf("make pods like the other colour's: it is not known whether there is %s, for the account may not %s",
+		strings.Join(e.asked, ", or "), Together(e.missing))
+}
+
+// Hint says what to do about it.
+func (e *unreadableError) Hint() string {
+	return "give the account a Role with these rules, for these names at least: " + Rules(e.missing) + "; or put the Deployment of this colour into the manifests, or into the cluster"
 }
 
 // there reports whether the colour's namespace has an object, or will have it

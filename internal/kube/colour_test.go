@@ -1,6 +1,7 @@
 package kube_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -173,5 +174,43 @@ func TestManifestsOfColours(t *testing.T) {
 	r.Manifests = manifestsOf(t, strings.Replace(inColour("green", apart), "namespace: ecommerce-green", "namespace: prod", 1))
 	if err := p.SetTrack(t.Context(), apartGreen, r, 3); err == nil || !strings.Contains(err.Error(), "is for namespace prod") {
 		t.Errorf("got %v, want that the manifest is for another namespace", err)
+	}
+}
+
+// TestColourWhoseReferencesMayNotBeRead: which database a colour uses is not
+// guessed, and the permission that is missing is named.
+func TestColourWhoseReferencesMayNotBeRead(t *testing.T) {
+	s, c := kubetest.New(t, kubetest.Objects(t, inColour("blue", apart)+"\n---\n"+greenSecret)...)
+	s.Denied = func(_, resource string) bool { return resource == "secrets" }
+	p := c.Platform(kube.Settings{})
+	r := stages.Release{Image: "r.example/user-service@sha256:2", Run: run("1")}
+	_, err := p.PlanTrack(t.Context(), apartGreen, r, 3)
+	if err == nil {
+		t.Fatal("planned")
+	}
+	for _, want := range []string{"Secret db-secret-green", "instead of db-secret-blue", "get secrets in ecommerce-green"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+	if h, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); !ok || !strings.Contains(h.Hint(), `resources: ["secrets"], verbs: [get]`) {
+		t.Errorf("%v has no hint that names the rule", err)
+	}
+	if err := p.SetTrack(t.Context(), apartGreen, r, 3); err == nil || len(s.Writes()) > 0 {
+		t.Errorf("got %v, written %v, want a refusal", err, s.Writes())
+	}
+}
+
+// TestPermissionsForAColourMadeFromItsPeersManifest: the manifests need not
+// hold both colours.
+func TestPermissionsForAColourMadeFromItsPeersManifest(t *testing.T) {
+	_, c := kubetest.New(t)
+	got, err := c.Platform(kube.Settings{}).ReleasePermissions(t.Context(), apartGreen,
+		stages.Release{Manifests: manifestsOf(t, inColour("blue", apart)+"\n---\n"+greenSecret)})
+	if err != nil || !slices.Contains(got, "patch secrets in ecommerce-green") || slices.Contains(got, "patch deployments.apps in ecommerce-blue") {
+		t.Errorf("got %v and %v", got, err)
 	}
 }
