@@ -138,7 +138,7 @@ func (r *Nginx) find(u *unstructured.Unstructured, old, next service) (*nginxCon
 		blocks, err := nginxUpstreams(data[key], nginxHosts{old, r.set.Namespace}, nginxHosts{next, r.set.Namespace})
 		if err != nil {
 			if strings.Contains(data[key], "upstream") {
-				return nil, fmt.Errorf("read %s, key %s: %w", r.Name(), key, err)
+				return nil, &unclearConfigError{r.Name(), key, err}
 			}
 			continue // It is no configuration of nginx, or none of ours.
 		}

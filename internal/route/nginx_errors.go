@@ -21,6 +21,25 @@ func (e *noUpstreamError) Hint() string {
 	return fmt.Sprintf("name each track's Service in one upstream block, as in: server %s.%s.svc.cluster.local:80 weight=100;", e.old.name, e.old.namespace)
 }
 
+// unclearConfigError reports a configuration of which it is not clear how to
+// split it.
+type unclearConfigError struct {
+	route, key string
+	err        error
+}
+
+func (e *unclearConfigError) Error() string {
+	return fmt.Sprintf("read %s, key %s: %v", e.route, e.key, e.err)
+}
+
+// Unwrap returns the cause.
+func (e *unclearConfigError) Unwrap() error { return e.err }
+
+// Hint says what can be split.
+func (e *unclearConfigError) Hint() string {
+	return "the key must be what nginx reads, and the tracks' upstream block have one server for each; mark others down or backup, or move them into a block of their own"
+}
+
 // manyUpstreamsError reports that it is not clear which block is meant.
 type manyUpstreamsError struct {
 	route string

@@ -128,7 +128,7 @@ func (s *switchState) weight() (float64, error) {
 	case isOld:
 		return 0, nil
 	}
-	return 0, fmt.Errorf("its selector %s selects neither track", pairs(s.selector))
+	return 0, &neitherSelectedError{s.selector}
 }
 
 // tellingLabel is the label that would make the Service select the old track

@@ -39,6 +39,18 @@ func (e *bothSelectedError) Hint() string {
 	return "add " + e.label + " to its selector, by which the active colour's pods differ from the other's"
 }
 
+// neitherSelectedError reports a Service that selects the pods of no track.
+type neitherSelectedError struct{ selector map[string]string }
+
+func (e *neitherSelectedError) Error() string {
+	return fmt.Sprintf("its selector %s selects neither track", pairs(e.selector))
+}
+
+// Hint says what it must select.
+func (e *neitherSelectedError) Hint() string {
+	return "let its selector be labels that the pods of the active colour have, or name the Service that users reach them by"
+}
+
 // pairs writes labels as "a=b,c=d", sorted.
 func pairs(m map[string]string) string {
 	var out []string
