@@ -197,7 +197,13 @@ func TestE2EReasons(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			cluster, _, w, images := shop(t)
-			p := cluster.Platform(kube.Settings{NoProgress: 5 * time.Second})
+			settings := kube.Settings{NoProgress: 5 * time.Second}
+			if c.name == "init-hangs" {
+				// What an init container does may take long; the Deployment's
+				// own deadline counts, or how long the track may take at all.
+				settings.ReadyTimeout = 30 * time.Second
+			}
+			p := cluster.Platform(settings)
 			image := images[1]
 			switch c.name {
 			case "missing-image":
