@@ -107,7 +107,7 @@ func TestFaultsReachTheImage(t *testing.T) {
 }
 
 func TestPipelinesAreValid(t *testing.T) {
-	for _, file := range []string{"headgate.yaml", "demo.yaml", "local.yaml"} {
+	for _, file := range []string{"headgate.yaml", "demo.yaml", "local.yaml", "blue-green/pipeline.yaml"} {
 		var out bytes.Buffer
 		code := cli.Main([]string{"validate", "--strict", file}, cli.Streams{
 			In: strings.NewReader(""), Out: &out, Err: &out,
