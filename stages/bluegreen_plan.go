@@ -194,7 +194,10 @@ func (b *BlueGreenStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.
 	}
 	size := max(1, now.old.Replicas)
 	plan.Peak[now.split.Old.Workload.String()] = size
-	plan.Peak[now.split.New.Workload.String()] = size + now.idle.Surge
+	plan.Peak[now.split.New.Workload.String()] = size
+	if now.idle.Replicas > 0 { // They are there until those of the release are.
+		plan.Peak[now.split.New.Workload.String()] += now.idle.Surge
+	}
 	if err := b.parts.planTrack(ctx, &plan, planned{track: now.split.New, release: release, replicas: size}); err != nil {
 		return plan, err
 	}

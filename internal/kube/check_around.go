@@ -105,8 +105,7 @@ func maybe[T any](ctx context.Context, k *checking, gvr schema.GroupVersionResou
 // its minimum is held at the size that it has, for a rollback must not find too
 // few pods, and a canary gets an autoscaler of its own.
 func (k *checking) autoscaler(ctx context.Context, h autoscalingv2.HorizontalPodAutoscaler, d *appsv1.Deployment) error {
-	ref := h.Spec.ScaleTargetRef
-	if ref.Kind != "Deployment" || ref.Name != d.Name {
+	if !scales(h, d.Name) {
 		return nil
 	}
 	var want []Permission
@@ -133,6 +132,11 @@ func (k *checking) autoscaler(ctx context.Context, h autoscalingv2.HorizontalPod
 			"HorizontalPodAutoscaler %s scales Deployment %s, and the account may not %s", h.Name, d.Name, Together(missing))
 	}
 	return nil
+}
+
+func scales(h autoscalingv2.HorizontalPodAutoscaler, deployment string) bool {
+	ref := h.Spec.ScaleTargetRef
+	return ref.Kind == "Deployment" && ref.Name == deployment
 }
 
 // promotionNeeds is how many pods there must be room for beside those of both

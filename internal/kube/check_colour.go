@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -148,16 +149,21 @@ func (k *checking) colourPods(ctx context.Context, b colourWorld, live, after *u
 	if err := k.around(ctx, d, surroundings{labels: labels, peak: need, old: b.track.Peer.Name, new: d.Name}); err != nil {
 		return err
 	}
-	return k.peerAutoscaler(ctx, b)
+	return k.peerAutoscaler(ctx, b, d.Name)
 }
 
 // peerAutoscaler checks that the autoscaler of the colour that has the traffic
-// can be held, too.
-func (k *checking) peerAutoscaler(ctx context.Context, b colourWorld) error {
+// can be held, too, and that the idle one has one as well: it has the traffic
+// from the switch on, and all the growth that comes.
+func (k *checking) peerAutoscaler(ctx context.Context, b colourWorld, idle string) error {
 	if b.peer == nil {
 		return nil
 	}
 	peer, err := decode[appsv1.Deployment](b.peer)
+	if err != nil {
+		return err
+	}
+	own, err := k.autoscaled(ctx, idle)
 	if err != nil {
 		return err
 	}
@@ -170,6 +176,10 @@ func (k *checking) peerAutoscaler(ctx context.Context, b colourWorld) error {
 		if err := there.autoscaler(ctx, h, peer); err != nil {
 			return err
 		}
+		if scales(h, peer.Name) && !own {
+			k.warn("make one for Deployment "+idle+", or put it into the manifests",
+				"HorizontalPodAutoscaler %s scales Deployment %s, and none scales %s: it keeps the number of pods that it gets, however much traffic comes", h.Name, peer.Name, idle)
+		}
 	}
 	for _, f := range there.found {
 		if !slices.ContainsFunc(k.found, func(g pipeline.Finding) bool { return g.Message == f.Message }) {
@@ -177,6 +187,23 @@ func (k *checking) peerAutoscaler(ctx context.Context, b colourWorld) error {
 		}
 	}
 	return nil
+}
+
+// autoscaled reports whether a colour has an autoscaler, gets one from the
+// release, or may have one that the account may not see, which is said of all.
+func (k *checking) autoscaled(ctx context.Context, name string) (bool, error) {
+	_, err := k.p.c.List(ctx, autoscalers(), k.ns, metav1.ListOptions{Limit: 1})
+	if apierrors.IsForbidden(err) || IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	live, err := k.p.autoscalerOf(ctx, stages.Workload{Namespace: k.ns, Name: name})
+	return live != nil || slices.ContainsFunc(k.objs.others, func(u *unstructured.Unstructured) bool {
+		target, _, _ := unstructured.NestedString(u.Object, "spec", "scaleTargetRef", "name")
+		return target == name && (u.GetKind() == autoscalerKind || u.GetKind() == scaledObjectKind)
+	}), err
 }
 
 // colourServices checks that users do not reach the idle colour before its

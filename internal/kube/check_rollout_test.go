@@ -99,6 +99,8 @@ func TestCheckOfBlueGreen(t *testing.T) {
 		{name: "idle colour is paused", world: strings.Replace(both, "kind: Deployment\nmetadata: {name: web-green, namespace: shop, labels: {app: web, version: green}}\nspec:\n", "kind: Deployment\nmetadata: {name: web-green, namespace: shop, labels: {app: web, version: green}}\nspec:\n  paused: true\n", 1)},
 		{name: "quota", world: side + "---\n{apiVersion: v1, kind: ResourceQuota, metadata: {name: small, namespace: shop}, status: {hard: {pods: 3}, used: {pods: 2}}}"},
 		{name: "PodDisruptionBudget of the peer", world: side + "---\n{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: web, namespace: shop}, spec: {selector: {matchLabels: {version: blue}}}}"},
+		{name: "the peer alone is autoscaled", world: side + "---" + strings.ReplaceAll(scalerOf, "NAME", "web-blue")},
+		{name: "both are autoscaled", world: both + "\n---" + strings.ReplaceAll(scalerOf, "NAME", "web-blue") + "\n---" + strings.ReplaceAll(scalerOf, "NAME", "web-green")},
 		{name: "apart, with all that the pods need", world: apartWorld + account + "---\n" + greenSecret, change: twoNamespaces},
 		{name: "apart, without", world: apartWorld, change: twoNamespaces},
 		{name: "apart, and may not look", world: apartWorld + account, change: func(s *kubetest.Server, c *stages.RolloutCheck) {
