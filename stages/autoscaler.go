@@ -41,12 +41,18 @@ func heldThing(a Autoscaler) pipeline.Thing {
 // away while their traffic is elsewhere: they may have to carry it again at
 // any time. Twice with a larger size is holding at the larger one.
 func (p *Parts) hold(ctx context.Context, s *pipeline.Scope, t Track, size int) error {
-	return p.holdFor(ctx, s, t.Workload, holding{size, autoscalerLag})
+	return p.holdFor(ctx, s, t.Workload, holding{size: size, wait: autoscalerLag})
 }
 
 // holdIdle is hold for a workload without traffic.
 func (p *Parts) holdIdle(ctx context.Context, s *pipeline.Scope, t Track, size int) error {
-	return p.holdFor(ctx, s, t.Workload, holding{size, 0})
+	return p.holdFor(ctx, s, t.Workload, holding{size: size})
+}
+
+// holdAgain is holdIdle once the release was taken, whose manifests may have
+// set the minimum that they hold.
+func (p *Parts) holdAgain(ctx context.Context, s *pipeline.Scope, t Track, size int) error {
+	return p.holdFor(ctx, s, t.Workload, holding{size: size, when: " with the release"})
 }
 
 // holding is at what size an autoscaler is held, and how long a rollback waits
@@ -54,6 +60,8 @@ func (p *Parts) holdIdle(ctx context.Context, s *pipeline.Scope, t Track, size i
 type holding struct {
 	size int
 	wait time.Duration
+	// when tells a change from one to the same size that was made before.
+	when string
 }
 
 func (p *Parts) holdFor(ctx context.Context, s *pipeline.Scope, w Workload, h holding) error {
@@ -70,7 +78,7 @@ func (p *Parts) holdFor(ctx context.Context, s *pipeline.Scope, w Workload, h ho
 		return nil
 	}
 	return s.Do(ctx, pipeline.Change{
-		Thing: heldThing(now), Key: fmt.Sprintf("at least %d pods", size),
+		Thing: heldThing(now), Key: fmt.Sprintf("at least %d pods%s", size, h.when),
 		Was: heldBefore{now, h.wait}, To: heldState{now, size},
 		Make: func(ctx context.Context) error { return scaler.SetMinimum(ctx, now, now.Min, size) },
 	})

@@ -68,7 +68,7 @@ func (c *colouring) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.parts.holdIdle(ctx, c.scope, idle, c.state.Size); err != nil {
+	if err := c.parts.holdAgain(ctx, c.scope, idle, c.state.Size); err != nil {
 		return err
 	}
 	return c.scope.Step(ctx, "idle colour ready", func(ctx context.Context) error {

@@ -358,3 +358,25 @@ func TestPlanOfBlueGreenNamesPermissionsForBothColours(t *testing.T) {
 		}
 	})
 }
+
+// TestIdleColourIsHeldWhenTheReleaseSetsItsMinimum: it was held before, and the
+// manifests of the release have undone that.
+func TestIdleColourIsHeldWhenTheReleaseSetsItsMinimum(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(blueAt)
+		w.units[greenAt] = &unit{Image: oldImage, Version: 1}
+		w.hpas[greenAt], w.brings = hpaOf(greenAt), 1
+		w.hpas[greenAt].Min = 1
+		go func() {
+			time.Sleep(2 * time.Minute)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if got := w.hpas[greenAt].Min; got < w.need {
+				t.Errorf("while the new colour bakes its autoscaler may go down to %d pods of %d", got, w.need)
+			}
+		}()
+		if result, _ := w.release(t.Context(), t, baked); result.Ending != pipeline.Delivered || w.hpas[greenAt].Min != 1 {
+			t.Errorf("got %+v with the minimum %d", result, w.hpas[greenAt].Min)
+		}
+	})
+}

@@ -40,6 +40,7 @@ type town struct {
 	units  map[string]*unit
 	routes map[string]map[string]float64 // by route: percentages by place
 	hpas   map[string]*stages.Autoscaler
+	brings int // the minimum in the release's manifest of an autoscaler
 	// need is how many pods all traffic needs.
 	need int
 	// sick is an image whose pods never get ready.

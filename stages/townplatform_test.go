@@ -48,6 +48,9 @@ func (p townPlatform) SetTrack(ctx context.Context, t stages.Track, r stages.Rel
 			u.Ready = min(u.Ready, replicas)
 		}
 		p.take(at, u, r.Image)
+		if a := p.hpas[at]; a != nil && p.brings > 0 {
+			a.Min = p.brings
+		}
 		if a := p.hpas[stableAt]; a != nil && t.Name == stages.Canary {
 			p.hpas[at] = &stages.Autoscaler{Kind: a.Kind, Workload: t.Workload, Name: "copy", Min: replicas, Max: a.Max}
 		}
