@@ -60,6 +60,16 @@ func ways() []way {
 			stage: "blueGreen:\n      deployment: user-service\n      traffic: {httpRoute: user-service, drain: 6s}\n      steps: [{setWeight: 50%}, {pause: 2s}]\n      bake: 2s",
 			place: (*shop).placeBlueBehindRoute, live: deploymentImages("user-service-blue", "user-service-green"),
 		},
+		{
+			name:  "blueGreen by nginx",
+			stage: "blueGreen:\n      deployment: user-service\n      traffic: {nginx: front, drain: 6s}\n      steps: [{setWeight: 50%}, {pause: 2s}]\n      bake: 2s",
+			place: (*shop).placeBlueBehindNginx, users: (*shop).frontPort, live: deploymentImages("user-service-blue", "user-service-green"),
+		},
+		{
+			name:  "canary by nginx",
+			stage: "canary:\n      deployment: user-service\n      traffic: {nginx: front, drain: 6s}\n      steps: " + canarySteps,
+			place: (*shop).placeBehindNginx, users: (*shop).frontPort, live: deploymentImages("user-service"),
+		},
 	}
 }
 
