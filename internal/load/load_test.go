@@ -73,8 +73,9 @@ func TestKeptConnectionsAreChanged(t *testing.T) {
 	s.Start()
 	defer s.Close()
 	r := run(t, load.Config{URL: s.URL, Rate: 500, Count: 100, Connections: 2, PerConnection: 10})
-	if got := opened.Load(); got != 10 || r.Failed != 0 {
-		t.Errorf("got %d connections and %d failed, want 10 and 0", got, r.Failed)
+	// The two places need not have had the same number of requests.
+	if got := opened.Load(); got < 10 || got > 12 || r.Failed != 0 {
+		t.Errorf("got %d connections and %d failed, want 10 to 12 and 0", got, r.Failed)
 	}
 }
 
