@@ -31,6 +31,7 @@ func TestNewPodsThatDieRightAfterTheSwitch(t *testing.T) {
 	s := openShop(t)
 	w.place(s, "old")
 	s.crowd(w)
+	w.stage = strings.Replace(w.stage, "bake: 3s", "bake: 20s", 1) // probes take 3 s to notice
 	r := s.run(s.wayFile(w), "dies")
 	smallest := make(chan int64, 1)
 	shown := make(chan time.Time, 1)
@@ -254,18 +255,21 @@ func TestNetworkPolicyForStableAloneIsFoundBeforehand(t *testing.T) {
 // TestPodsThatAreSlowToServeGetNoRequestBefore: an endpoint that takes its
 // time costs time and nothing else.
 func TestPodsThatAreSlowToServeGetNoRequestBefore(t *testing.T) {
-	s := newShop(t, 2)
-	s.edited("Deployment", "user-service", func(u *unstructured.Unstructured) {
-		containers, _, _ := unstructured.NestedSlice(u.Object, "spec", "template", "spec", "containers")
-		containers[0].(map[string]any)["readinessProbe"].(map[string]any)["initialDelaySeconds"] = int64(6)
-		s.set(u, containers, "spec", "template", "spec", "containers")
-	})
+	s := openShop(t)
+	s.rewrite("deployment.yaml", "periodSeconds: 1\n", "periodSeconds: 1\n            initialDelaySeconds: 6\n")
+	for _, file := range []string{"service.yaml", "deployment.yaml", "route.yaml"} {
+		for _, u := range s.read(file) {
+			s.create(u)
+		}
+	}
 	s.readyDeployment("user-service")
-	s.await("one generation runs", time.Minute, func() bool { return s.readyPods("app=user-service") == 2 })
+	s.await("the route answers", 20*time.Second, func() bool { return s.send(20).Failed == 0 })
 	users := s.load(load.Config{Rate: 100, Timeout: 5 * time.Second})
-	s.run(s.pipelineFile("[{setWeight: 50%}, {pause: 2s}]"), "good").Want(pipeline.Delivered)
+	path := s.edit(s.pipelineFile("[{setWeight: 50%}, {pause: 2s}]"), "slow", "readyTimeout: 15s", "readyTimeout: 60s")
+	r := s.run(path, "good")
+	r.Want(pipeline.Delivered)
 	if report := users.Stop(); report.Failed > 0 {
-		t.Errorf("users lost %d of %d requests: %v", report.Failed, report.Requests, report.Kinds)
+		t.Errorf("users lost %d of %d requests: %v, the first at %s\n%s", report.Failed, report.Requests, report.Kinds, report.Failures[0].At, r.Story())
 	}
 	s.is("good")
 }

@@ -32,6 +32,10 @@ type way struct {
 	// recycled is whether kept connections are changed now and then: what a
 	// Service without a proxy cannot do for its users.
 	recycled bool
+	// closes is whether what is in front closes idle connections of users at
+	// every switch, as an nginx that is reloaded does: a request that is sent
+	// at that very moment is reset, and clients send it again.
+	closes bool
 }
 
 const canarySteps = "[{setWeight: 20%}, {pause: 2s}, {setWeight: 50%}, {pause: 2s}]"
@@ -66,7 +70,7 @@ func ways() []way {
 			place: (*shop).placeBlueBehindNginx, users: (*shop).frontPort, live: deploymentImages("user-service-blue", "user-service-green"),
 		},
 		{
-			name:  "canary by nginx",
+			name: "canary by nginx", closes: true,
 			stage: "canary:\n      deployment: user-service\n      traffic: {nginx: front, drain: 6s}\n      steps: " + canarySteps,
 			place: (*shop).placeBehindNginx, users: (*shop).frontPort, live: deploymentImages("user-service"),
 		},
@@ -220,6 +224,9 @@ func (s *shop) crowd(w way) *crowd {
 		kept.PerConnection = 10 // about 3 s, which is less than pods drain
 	}
 	c := &crowd{names: []string{"new", "kept", "long"}}
+	if w.closes {
+		kept.NewConnections = true
+	}
 	for i, config := range []load.Config{
 		{Rate: 100, Timeout: 6 * time.Second, NewConnections: true},
 		kept,
