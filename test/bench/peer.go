@@ -164,7 +164,10 @@ func (c *cluster) rollArgo(ctx context.Context, j job) (figures, error) {
 	if err != nil {
 		return figures{}, err
 	}
-	seen := c.watchSwitch(ctx, j)
+	seen, err := c.watchSwitch(ctx, j)
+	if err != nil {
+		return figures{}, err
+	}
 	began := time.Now()
 	patch := fmt.Appendf(nil, `[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":%q}]`, j.image)
 	u, err := c.api.Resource(rollouts).Namespace(j.ns).Patch(ctx, "user-service", types.JSONPatchType, patch, metav1.PatchOptions{})
@@ -174,7 +177,10 @@ func (c *cluster) rollArgo(ctx context.Context, j job) (figures, error) {
 	if err := c.awaitRollout(ctx, j.ns, u.GetGeneration()); err != nil {
 		return figures{}, err
 	}
-	f := figures{rollout: time.Since(began), change: seen()}
+	f := figures{rollout: time.Since(began)}
+	if f.change, err = seen(); err != nil {
+		return figures{}, err
+	}
 	after, err := argoFigure("controller_clientset_k8s_request_total")
 	if err != nil {
 		return figures{}, err

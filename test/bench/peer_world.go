@@ -124,7 +124,10 @@ func (c *cluster) rollHeadgate(ctx context.Context, binary string, proxy *counte
 	if err := os.WriteFile(path, []byte(filled(text, "NAMESPACE", j.ns, "DRAIN", drain.String())), 0o644); err != nil {
 		return figures{}, err
 	}
-	seen := c.watchSwitch(ctx, j)
+	seen, err := c.watchSwitch(ctx, j)
+	if err != nil {
+		return figures{}, err
+	}
 	before := proxy.requests.Load()
 	cmd := exec.CommandContext(ctx, binary, "run", path, "--var", "image="+j.image, "-q")
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+proxy.kubeconfig)
@@ -134,7 +137,9 @@ func (c *cluster) rollHeadgate(ctx context.Context, binary string, proxy *counte
 	if err != nil {
 		return figures{}, fmt.Errorf("headgate run: %w\n%s", err, out)
 	}
-	f.change = seen()
+	if f.change, err = seen(); err != nil {
+		return figures{}, err
+	}
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		f.memory = usage.Maxrss << 10
 	}
@@ -154,17 +159,20 @@ func (c *cluster) still(ctx context.Context, ns string, n int) error {
 				ready++
 			}
 		}
+		wait := 100 * time.Millisecond
 		if len(list.Items) == n && ready == n {
-			break
+			wait = time.Second // Controllers write what they have learned.
 		}
-		time.Sleep(100 * time.Millisecond)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if wait == time.Second {
+			return nil
+		}
 	}
-	select {
-	case <-time.After(time.Second):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return fmt.Errorf("%s has not come to rest with %d pods", ns, n)
 }
 
 func readyPod(u *unstructured.Unstructured) bool {
@@ -179,15 +187,18 @@ func readyPod(u *unstructured.Unstructured) bool {
 
 // watchSwitch follows a blue/green rollout from outside. What it returns tells
 // how long after the last new pod's readiness the Service was switched.
-func (c *cluster) watchSwitch(ctx context.Context, j job) func() time.Duration {
+func (c *cluster) watchSwitch(ctx context.Context, j job) (func() (time.Duration, error), error) {
 	if j.strategy != "blueGreen" {
-		return func() time.Duration { return 0 }
+		return func() (time.Duration, error) { return 0, nil }, nil
+	}
+	old, err := c.api.Resource(services).Namespace(j.ns).Get(ctx, "user-service", metav1.GetOptions{})
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var lastReady, switched atomic.Int64
-	old, _ := c.api.Resource(services).Namespace(j.ns).Get(ctx, "user-service", metav1.GetOptions{})
 	go c.follow(ctx, services, j.ns, func(u *unstructured.Unstructured) {
-		if u.GetName() == "user-service" && old != nil && selector(u) != selector(old) {
+		if u.GetName() == "user-service" && selector(u) != selector(old) {
 			switched.CompareAndSwap(0, time.Now().UnixNano())
 		}
 	})
@@ -200,13 +211,13 @@ func (c *cluster) watchSwitch(ctx context.Context, j job) func() time.Duration {
 		known[u.GetName()] = true
 		lastReady.Store(time.Now().UnixNano())
 	})
-	return func() time.Duration {
+	return func() (time.Duration, error) {
 		cancel()
 		if lastReady.Load() == 0 || switched.Load() == 0 {
-			return 0
+			return 0, fmt.Errorf("the switch in %s was not seen", j.ns)
 		}
-		return time.Duration(switched.Load() - lastReady.Load())
-	}
+		return time.Duration(switched.Load() - lastReady.Load()), nil
+	}, nil
 }
 
 func selector(u *unstructured.Unstructured) string {
