@@ -32,9 +32,11 @@ type way struct {
 	// recycled is whether kept connections are changed now and then: what a
 	// Service without a proxy cannot do for its users.
 	recycled bool
-	// closes is whether what is in front closes idle connections of users at
-	// every switch, as an nginx that is reloaded does: a request that is sent
-	// at that very moment is reset, and clients send it again.
+	// closes is whether what is in front closes connections on which nothing
+	// was asked yet at every switch, as an nginx that is reloaded does: a
+	// request that is sent at that very moment is reset before any pod sees
+	// it, and clients send it again. Headgate cannot help that; a few of
+	// them are therefore not held against it.
 	closes bool
 }
 
@@ -209,8 +211,9 @@ func (s *shop) wayFile(w way, more ...string) string {
 // crowd is all users of a way: new connections, kept ones, and requests that
 // take long; about 200 requests a second.
 type crowd struct {
-	names []string
-	loads []*load.Load
+	names  []string
+	loads  []*load.Load
+	closes bool
 }
 
 func (s *shop) crowd(w way) *crowd {
@@ -223,7 +226,7 @@ func (s *shop) crowd(w way) *crowd {
 	if w.recycled {
 		kept.PerConnection = 10 // about 3 s, which is less than pods drain
 	}
-	c := &crowd{names: []string{"new", "kept", "long"}}
+	c := &crowd{names: []string{"new", "kept", "long"}, closes: w.closes}
 	if w.closes {
 		kept.NewConnections = true
 	}
@@ -247,13 +250,22 @@ func (s *shop) crowd(w way) *crowd {
 	return c
 }
 
-// stop ends all loads and tells what they saw.
+// closedAtMost is how many requests a front that closes connections may reset
+// in a whole release.
+const closedAtMost = 3
+
+// stop ends all loads and tells what they saw. What a front that closes
+// connections has reset, as long as it is little, is not among the failed.
 func (c *crowd) stop(t *testing.T) (requests, failed int, failedOf map[string]int) {
 	t.Helper()
 	failedOf = map[string]int{}
+	resets := 0
 	for i, l := range c.loads {
 		r := l.Stop()
 		requests, failed = requests+r.Requests, failed+r.Failed
+		if i < 2 { // never one that was under way for seconds
+			resets += r.Kinds[load.Reset]
+		}
 		for version, v := range r.Versions {
 			failedOf[version] += v.Failed
 		}
@@ -261,6 +273,9 @@ func (c *crowd) stop(t *testing.T) (requests, failed int, failedOf map[string]in
 		if r.Failed > 0 {
 			t.Logf("%v", r.Failures[:min(5, len(r.Failures))])
 		}
+	}
+	if c.closes && resets <= closedAtMost {
+		failed -= resets
 	}
 	return requests, failed, failedOf
 }
