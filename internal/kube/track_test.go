@@ -290,7 +290,9 @@ func TestDeathInTheMiddleLeavesNothingBehind(t *testing.T) {
 				if verb == "create" || verb == "update" {
 					n++
 				}
-				return n > stop && verb != "get" && verb != "list"
+				// The last turn gets through: an update that meets a
+				// controller's is written again, so four may be five.
+				return stop < 4 && n > stop && verb != "get" && verb != "list"
 			}
 		})
 		err := p.SetTrack(t.Context(), canary, r, 1)
