@@ -27,6 +27,15 @@ type RouterFixture struct {
 	RemoveCanary func(t *testing.T)
 	// Fractions says that weights below 1 % can be set.
 	Fractions bool
+	// AllOrNothing says that a track gets all traffic or none, and that every
+	// other weight is refused. SetByOther then takes the traffic from both
+	// tracks, which is all that somebody else can do to such a route.
+	AllOrNothing bool
+	// Size gives the new track the pods that a weight asks for, and waits for
+	// them; with 0 it takes them away. The suite calls it as whoever rolls out
+	// does: before a weight is set, and after the route was put back. Nil where
+	// the router does not need it, see [stages.Sizer].
+	Size func(t *testing.T, weight float64)
 	// Patience bounds every wait of the suite.
 	Patience time.Duration
 }
@@ -68,10 +77,32 @@ func Router(t *testing.T, newFixture func(t *testing.T) RouterFixture) {
 	}
 }
 
+// near is the weight that stands for w with a router that cannot split.
+func (c routerCase) near(w float64) float64 {
+	if c.AllOrNothing && w > 0 {
+		return 100
+	}
+	return w
+}
+
+func (c routerCase) size(weight float64) {
+	c.t.Helper()
+	if c.Size != nil {
+		c.Size(c.t, weight)
+	}
+}
+
 func (c routerCase) set(from, to float64) {
 	c.t.Helper()
+	from, to = c.near(from), c.near(to)
+	if to > 0 {
+		c.size(to)
+	}
 	if err := c.Router.SetWeight(c.ctx, from, to); err != nil {
 		c.t.Fatalf("SetWeight(%v, %v): %v", from, to, err)
+	}
+	if to == 0 {
+		c.size(to)
 	}
 	c.is(to)
 }
@@ -104,6 +135,7 @@ func (c routerCase) restored(s json.RawMessage) {
 	if err := c.Router.Restore(c.ctx, s); err != nil {
 		c.t.Fatalf("Restore: %v", err)
 	}
+	c.size(0)
 }
 
 func (c routerCase) same(want string) {
@@ -142,9 +174,10 @@ func (c routerCase) fractions() {
 
 func (c routerCase) drift() {
 	c.set(0, 20)
+	c.size(40)
 	c.SetByOther(c.t, 50)
 	state := c.State(c.t)
-	err := c.Router.SetWeight(c.ctx, 20, 40)
+	err := c.Router.SetWeight(c.ctx, c.near(20), c.near(40))
 	var d *stages.DriftError
 	if !errors.As(err, &d) {
 		c.t.Fatalf("SetWeight: got %v, want a DriftError", err)
@@ -220,7 +253,7 @@ func (c routerCase) cancelled() {
 	state, before := c.State(c.t), c.snapshot()
 	ctx, cancel := context.WithCancel(c.ctx)
 	cancel()
-	if err := c.Router.SetWeight(ctx, 0, 20); err == nil {
+	if err := c.Router.SetWeight(ctx, 0, c.near(20)); err == nil {
 		c.t.Error("SetWeight with an ended context is no error")
 	}
 	if err := c.Router.Restore(ctx, before); err == nil {
@@ -231,7 +264,11 @@ func (c routerCase) cancelled() {
 
 func (c routerCase) nonsense() {
 	state := c.State(c.t)
-	for _, w := range []float64{-1, 101, math.NaN(), math.Inf(1)} {
+	weights := []float64{-1, 101, math.NaN(), math.Inf(1)}
+	if c.AllOrNothing {
+		weights = append(weights, 0.5, 50, 99)
+	}
+	for _, w := range weights {
 		if err := c.Router.SetWeight(c.ctx, 0, w); err == nil {
 			c.t.Errorf("SetWeight(0, %v) is no error", w)
 		}

@@ -325,11 +325,21 @@ func (s *Server) serveWatch(r *http.Request, q request) *http.Response {
 		}
 	}
 	s.mu.Unlock()
-	go w.pump(r)
+	go func() {
+		w.pump(r)
+		s.forget(w)
+	}()
 	return &http.Response{
 		StatusCode: http.StatusOK, Request: r, ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"Content-Type": {"application/json"}}, Body: pr,
 	}
+}
+
+// forget drops a watch that has ended.
+func (s *Server) forget(w *watcher) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watchers = slices.DeleteFunc(s.watchers, func(o *watcher) bool { return o == w })
 }
 
 func newer(a, b string) bool {

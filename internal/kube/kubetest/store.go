@@ -1,6 +1,7 @@
 package kubetest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -46,7 +47,7 @@ func (s *Server) serve(r *http.Request, q request) (int, any) {
 	}
 	u.Object, _ = wholes(u.Object).(map[string]any)
 	u.SetNamespace(q.namespace)
-	k = key(q.resource, q.namespace, u.GetName())
+	k = key(q.resource, q.namespace, cmp.Or(q.name, u.GetName()))
 	switch {
 	case verb == "create" && s.objects[k] != nil:
 		return refuse(http.StatusConflict, metav1.StatusReasonAlreadyExists, q.resource+" "+u.GetName()+" already exists")
