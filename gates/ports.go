@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/headgate-dev/headgate/gates/counts"
 	"github.com/headgate-dev/headgate/pipeline/source"
 )
 
@@ -57,17 +58,10 @@ type Reply struct {
 }
 
 // Series is one labelled series of an answer.
-type Series struct {
-	Labels map[string]string
-	// Points are in the order of time.
-	Points []Point
-}
+type Series = counts.Series
 
 // Point is one sample.
-type Point struct {
-	Time  time.Time
-	Value float64
-}
+type Point = counts.Point
 
 // QueryError reports a query that got no answer.
 type QueryError struct {
