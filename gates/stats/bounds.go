@@ -115,7 +115,7 @@ func NewcombeUpper(l Look, confidence float64) float64 {
 
 // NeededWithoutBad is how many requests of the canary, none of them bad, it
 // takes to show that its rate is less than margin above stable's when stable
-// has none either: 540 for 0.005. It is 0 for a margin of 1 or more, and the
+// has none either: 539 for 0.005. It is 0 for a margin of 1 or more, and the
 // largest number for one that is not over 0.
 func NeededWithoutBad(margin float64) int64 {
 	switch {

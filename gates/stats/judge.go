@@ -14,64 +14,55 @@ func (t *test) thinned(l Look) Look {
 	return part.mended()
 }
 
+// verdict is what the newest look has led to so far.
+type verdict struct {
+	bound int64 // the boundary of the sum, guards included; -1 without one
+	plain int64 // without guards
+	late  bool  // the last looks have crossed
+}
+
 // judge tests what was taken, with at most the given part of alpha spent in
 // all.
 func (t *test) judge(budget float64) Judgement {
-	s := &t.now
-	j := Judgement{
-		Look: s.last.k, Counts: s.raw, X: s.sum.Canary.Bad, Boundary: -1, P: s.free.tail(s.sum.Canary.Bad),
-		LogEvidence: s.odds.Log(), AlwaysP: s.odds.AlwaysP(),
-		Dispersion: t.factor(), DispersionKnown: t.known,
-		Ratio: t.null.ratio(s.parts),
-	}
-	if t.null.usable(s.last.Look) {
-		late := t.late(budget)
-		x, c, ok := t.cumulative(budget - t.spent[1])
-		j.Boundary = c
-		j.Crossed = x
-		j.Guarded, j.Guard = !x && ok, t.held(s.sum)
-		if late && !j.Crossed {
-			j.Crossed, j.Late, j.Guarded = true, true, false
-		}
-		if j.Crossed && !t.spread() {
-			j.Crossed, j.Guarded, j.Guard = false, true, GuardSpread
-		}
-		if !j.Guarded {
-			j.Guard = GuardNone
-		}
-	}
-	j.Spent = t.spent[0] + t.spent[1]
-	return j
+	t.scan(budget)
+	t.spend(budget)
+	return t.say()
 }
 
-// cumulative tests the sum of all looks. plain is whether it is significant
-// without the guards.
-func (t *test) cumulative(budget float64) (crossed bool, c int64, plain bool) {
-	w, x := &t.now.walk, t.now.sum.Canary.Bad
-	low := t.null.floor(t.now.sum)
-	left := max(0, budget-w.spent)
-	free, _ := w.reach(left, 0)
+// spend lowers the boundary of the sum as far as the budget goes. It may be
+// called again with more.
+func (t *test) spend(budget float64) {
+	s := &t.now
+	if !t.null.usable(s.last.Look) {
+		return
+	}
+	w, low := &s.walk, t.null.floor(s.sum)
+	left := max(0, budget-t.spent[1]-w.spent)
+	top, x := w.top(), s.sum.Canary.Bad
+	plain, _ := w.reach(left, 0)
 	c, tail := w.reach(left, low)
-	if top := w.top(); x >= top { // among the paths that have been paid for
-		if free < 0 {
-			free = top
-		}
-		if c < 0 {
-			c = max(top, low)
-		}
+	if x >= top && s.newest.bound < 0 { // among the paths that have been paid for
+		plain = lower(plain, top)
+		c = lower(c, max(top, low))
 	}
-	if c >= 0 {
-		w.cross(c, tail)
-		t.spent[0] = w.spent
-	}
-	return c >= 0 && x >= c, c, free >= 0 && x >= free
+	w.cross(c, tail)
+	t.spent[0] = w.spent
+	s.newest.bound, s.newest.plain = lower(s.newest.bound, c), lower(s.newest.plain, plain)
 }
 
-// late tests the sum of the last looks, unless these are all.
-func (t *test) late(budget float64) bool {
+// lower is the lower of two boundaries, either of which may be -1 for none.
+func lower(a, b int64) int64 {
+	if a < 0 || b >= 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// scan tests the sum of the last looks, unless these are all.
+func (t *test) scan(budget float64) {
 	s := &t.now
-	if !t.s.Late || len(s.recent) == len(s.parts) {
-		return false
+	if !t.s.Late || len(s.recent) == len(s.parts) || !t.null.usable(s.last.Look) {
+		return
 	}
 	var sum Look
 	all := newWalk()
@@ -81,15 +72,36 @@ func (t *test) late(budget float64) bool {
 	}
 	left := min(lateShare*budget, budget-t.spent[0]) - t.spent[1] - all.spent
 	if left < 0 {
-		return false
+		return
 	}
-	low := t.null.floor(sum)
-	c, tail := all.reach(left, low)
-	if c < 0 {
-		return false
+	if c, tail := all.reach(left, t.null.floor(sum)); c >= 0 {
+		t.spent[1] += tail + all.spent
+		s.newest.late = sum.Canary.Bad >= c
 	}
-	t.spent[1] += tail + all.spent
-	return sum.Canary.Bad >= c
+}
+
+// say puts the newest look into words.
+func (t *test) say() Judgement {
+	s := &t.now
+	x := s.sum.Canary.Bad
+	j := Judgement{
+		Look: s.last.k, Counts: s.raw, X: x, Boundary: s.newest.bound, P: s.free.tail(x),
+		LogEvidence: s.odds.Log(), AlwaysP: s.odds.AlwaysP(),
+		Dispersion: t.factor(), DispersionKnown: t.known,
+		Ratio: t.null.ratio(s.parts), Spent: t.spent[0] + t.spent[1],
+	}
+	over := func(c int64) bool { return c >= 0 && x >= c }
+	switch {
+	case over(s.newest.bound) || s.newest.late:
+		if t.spread() {
+			j.Crossed, j.Late = true, !over(s.newest.bound)
+		} else {
+			j.Guarded, j.Guard = true, GuardSpread
+		}
+	case over(s.newest.plain):
+		j.Guarded, j.Guard = true, t.held(s.sum)
+	}
+	return j
 }
 
 // held names the guard that the sum does not pass.

@@ -13,6 +13,9 @@ type null interface {
 	floor(Look) int64
 	// usable is whether a look says anything.
 	usable(Look) bool
+	// size is about how many bad requests of all there are to test. It does
+	// not depend on how they are split.
+	size(sum Look) float64
 	// thin divides the sums of counts by phi, against an alarm.
 	thin(sum Look, phi float64) Look
 	// evidence is the process of the e-value.
@@ -47,6 +50,8 @@ func (n ratioNull) floor(sum Look) int64 {
 
 func (n ratioNull) usable(l Look) bool { return l.Canary.Requests > 0 && l.Stable.Requests > 0 }
 
+func (n ratioNull) size(sum Look) float64 { return float64(sum.Canary.Bad + sum.Stable.Bad) }
+
 func (n ratioNull) thin(sum Look, phi float64) Look {
 	sum.Canary.Bad = floor(float64(sum.Canary.Bad) / phi)
 	sum.Stable.Bad = min(sum.Stable.Bad, ceil(float64(sum.Stable.Bad)/phi))
@@ -74,6 +79,8 @@ func (n shareNull) floor(sum Look) int64 {
 }
 
 func (n shareNull) usable(l Look) bool { return l.Canary.Requests > 0 }
+
+func (n shareNull) size(sum Look) float64 { return n.p * float64(sum.Canary.Requests) }
 
 func (n shareNull) thin(sum Look, phi float64) Look {
 	sum.Canary.Bad = floor(float64(sum.Canary.Bad) / phi)

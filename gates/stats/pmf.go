@@ -1,6 +1,9 @@
 package stats
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // masses is a distribution over whole numbers from lo on. cut is the mass
 // above it that was left out, or a bound on it; open says that outcomes above
@@ -92,11 +95,8 @@ func unimodal(lo, hi int64, step func(int64) float64) masses {
 		up = append(up, w)
 	}
 	d.lo = mode - int64(len(down))
-	d.p = make([]float64, 0, len(down)+1+len(up))
-	for i := len(down) - 1; i >= 0; i-- {
-		d.p = append(d.p, down[i])
-	}
-	d.p = append(append(d.p, 1), up...)
+	slices.Reverse(down)
+	d.p = slices.Concat(down, []float64{1}, up)
 	sum := d.cut
 	for _, w := range d.p {
 		sum += w

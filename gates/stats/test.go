@@ -43,6 +43,7 @@ type state struct {
 	bad    int       // looks in which the canary had bad requests
 	seen   []Bin     // stable's
 	last   numbered  // the newest look, as counted
+	newest verdict   // on it
 }
 
 // window is one of the last looks.
@@ -62,7 +63,7 @@ const (
 func newTest(s Settings, n null) test {
 	t := test{s: s, null: n, scale: scale{phi: 1, size: 1}}
 	if d := s.Guards.Dispersion; d > 0 {
-		t.scale.phi, t.scale.known = max(1, d), true
+		t.phi, t.known = max(1, d), true
 	}
 	t.now = t.start()
 	return t
@@ -147,7 +148,7 @@ func overdispersed(phi float64, n int) float64 {
 // step follows a look.
 func (t *test) step(n numbered) {
 	s := &t.now
-	s.last = n
+	s.last, s.newest = n, verdict{bound: -1, plain: -1}
 	s.raw = s.raw.plus(n.Look)
 	if n.Stable.Requests > 0 {
 		s.seen = append(s.seen, Bin{Requests: n.Stable.Requests, Bad: n.Stable.Bad})
