@@ -20,8 +20,11 @@ type Counter struct {
 	order  []*line
 	groups map[uint64][]*group
 	// multi are the groups of more than one line.
-	multi  []*group
-	tracks [trackCount]trackState
+	multi []*group
+	// targets are the processes, aims the same in the order they were found.
+	targets map[uint64]*target
+	aims    []*target
+	tracks  [trackCount]trackState
 	// told is what all looks together have told of each track, paired what
 	// pairs have, and pairs how many looks the next pair is long.
 	told   [trackCount]Tally
@@ -44,6 +47,7 @@ func New(s Settings) *Counter {
 	c := &Counter{
 		s: s, cells: 2, next: 1, anchor: s.Begin,
 		seed: maphash.MakeSeed(), lines: map[uint64][]*line{}, groups: map[uint64][]*group{},
+		targets: map[uint64]*target{},
 	}
 	if n := len(s.Bounds); n > 0 {
 		c.cells = n + 1

@@ -15,6 +15,7 @@ type line struct {
 	cell   int
 	mark   mark
 	group  *group
+	target *target
 	// points are those of the batch that is being read.
 	points []Point
 	// first and last are its first and last sample, and grew says whether it
@@ -37,16 +38,16 @@ type step struct {
 	reset, newborn bool
 }
 
-// step moves the mark on to a sample.
-func (c *Counter) step(m *mark, t Track, p Point) step {
+// step moves the mark on to a sample of a line.
+func (c *Counter) step(m *mark, l *line, p Point) step {
 	var s step
-	switch {
+	switch t := l.track; {
 	case !p.Time.After(c.s.Begin): // a base
 	case !m.seen:
 		if s.newborn = c.newborn(t, p.Time); s.newborn {
 			s.by = p.Value
 		}
-	case p.Value >= m.value:
+	case p.Value >= m.value && !l.restarted(m.at, p.Time):
 		s.by = p.Value - m.value
 	case c.s.Approximate && p.Value > m.value/2:
 		// A sum shrinks by less when one of its series ends than when all
@@ -57,6 +58,13 @@ func (c *Counter) step(m *mark, t Track, p Point) step {
 	m.at, m.value, m.seen = p.Time, p.Value, true
 	m.sum += s.by
 	return s
+}
+
+// restarted reports whether the process of a line began again between two
+// samples, as its other counters show. Twins are of two scrapes, each of which
+// would show it.
+func (l *line) restarted(after, at time.Time) bool {
+	return (l.group == nil || !l.group.one()) && l.target.between(after, at)
 }
 
 // newborn reports whether a series that was first seen at a moment after the
@@ -78,6 +86,9 @@ func (c *Counter) read(series []Series, upto int) *batch {
 		c.take(s, end)
 	}
 	c.part()
+	for _, t := range c.aims {
+		t.restarted()
+	}
 	anchor := end.Add(-2 * c.s.Scrape)
 	if anchor.Before(c.anchor) {
 		anchor = c.anchor
@@ -156,7 +167,7 @@ func (c *Counter) count(l *line, b *batch, anchor time.Time) {
 			b.strange[l.track][i] = b.strange[l.track][i] || p.Time.After(b.from)
 			continue
 		}
-		s := c.step(&m, l.track, p)
+		s := c.step(&m, l, p)
 		l.grew = l.grew || s.by > 0 && !s.newborn
 		if alone {
 			b.note(l, p.Time, s)
@@ -205,6 +216,7 @@ func (c *Counter) line(labels map[string]string) *line {
 	c.order = append(c.order, l)
 	c.tracks[l.track].lines[l.cell]++
 	c.join(l)
+	c.aimed(l)
 	return l
 }
 

@@ -153,7 +153,7 @@ func (c *Counter) stepOne(m *mark, l *line, p Point) step {
 	if m.seen && p.Value < m.value && p.Time.Sub(m.at) < skew {
 		return step{}
 	}
-	return c.step(m, l.track, p)
+	return c.step(m, l, p)
 }
 
 // countOne reads the points of a group that is one counter.
