@@ -30,7 +30,7 @@ RUN set -e; \
     if [ -f "$ready" ]; then \
       cp "$ready" /out/usr/local/bin/; \
     else \
-      CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -tags grpcnotrace -trimpath \
+      CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
         -ldflags "-s -w -X main.version=$VERSION -X main.commit=$COMMIT -X main.date=$DATE" \
         -o /out/usr/local/bin/headgate ./cmd/headgate; \
     fi; \

@@ -5,8 +5,6 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
 DATE    ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
-# Leaves out debug pages that would keep 16 MB; docs/adr/prometheus-is-embedded.md.
-TAGS    := grpcnotrace
 # Packages with tests that want a real cluster, or minutes.
 E2E     := $(shell grep -rl --include='*_test.go' '^//go:build e2e' internal stages cmd test/e2e test/image test/local test/publish test/systems 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's,^,./,')
 
@@ -14,7 +12,7 @@ E2E     := $(shell grep -rl --include='*_test.go' '^//go:build e2e' internal sta
 
 # The binary, static and stripped, in bin/.
 build:
-	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o bin/headgate ./cmd/headgate
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/headgate ./cmd/headgate
 
 # All tests: those that need nothing, then those on a real Kubernetes.
 test: unit e2e

@@ -109,7 +109,7 @@ type buildOptions struct{ root, to, pkg, linker string }
 func buildWith(ctx context.Context, o buildOptions) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "grpcnotrace", "-trimpath", "-ldflags="+o.linker, "-o", o.to, o.pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags="+o.linker, "-o", o.to, o.pkg)
 	cmd.Dir = o.root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

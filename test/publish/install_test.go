@@ -31,7 +31,7 @@ func TestBinaryCanBeInstalled(t *testing.T) {
 // type in it.
 func TestTheBinaryDropsWhatIsNotCalled(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "headgate")
-	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "grpcnotrace", "-trimpath", "-o", binary, "./cmd/headgate")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", binary, "./cmd/headgate")
 	build.Dir = filepath.Join("..", "..")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
