@@ -3,8 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/headgate-dev/headgate/pipeline"
@@ -44,11 +42,11 @@ func replacedSections() []string { return []string{"prometheus", redisKey, kuber
 // localKinds reports stages that local runs do not know.
 func localKinds(p *pipeline.Pipeline) error {
 	var all source.Problems
-	known := []string{"test", "build", "canary", "gate", "flag", "run", "commit"}
 	for _, st := range p.Stages {
-		if !slices.Contains(known, st.Kind) {
-			message := fmt.Sprintf("stage %q is of the kind %s, which cannot be run with --local", st.Name, st.Kind)
-			all = append(all, source.Problem{Message: message, Hint: "local runs know " + strings.Join(known, ", ")}.In(p.File, st.Pos))
+		if st.Kind == "argoRollout" {
+			message := fmt.Sprintf("stage %q is of the kind argoRollout, which cannot be run with --local", st.Name)
+			hint := "it is Argo's controller that brings a Rollout up and splits its traffic, and there is none without a cluster; the other kinds can be run"
+			all = append(all, source.Problem{Message: message, Hint: hint}.In(p.File, st.Pos))
 		}
 	}
 	if len(all) > 0 {

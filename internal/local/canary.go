@@ -21,10 +21,10 @@ func labelSet(m map[string]string) labels.Set { return labels.Set(m) }
 
 // trackName is the name of a track's Deployment.
 func trackName(t stages.Track) string {
-	if t.Name == stages.Stable {
-		return t.Workload.Name
+	if t.Name == stages.Canary {
+		return stages.Suffixed(t.Workload.Name, "-canary")
 	}
-	return stages.Suffixed(t.Workload.Name, "-canary")
+	return t.Workload.Name
 }
 
 // canaryOf makes the canary's Deployment from the one with the release: other
@@ -90,7 +90,40 @@ func released(live *appsv1.Deployment, from manifestSet, t stages.Track, r stage
 		d = manifest.DeepCopy()
 		d.Spec.Replicas, d.Spec.Selector = live.Spec.Replicas, live.Spec.Selector
 	}
-	return d, setImage(d, r)
+	if err := setImage(d, r); err != nil {
+		return nil, err
+	}
+	linger(d, r.Drain)
+	return d, nil
+}
+
+// linger makes pods that have no preStop hook go on serving for so many seconds
+// after they were told to end.
+func linger(d *appsv1.Deployment, seconds int) {
+	if seconds <= 0 {
+		return
+	}
+	spec, added := &d.Spec.Template.Spec, false
+	for i := range spec.Containers {
+		c := &spec.Containers[i]
+		if c.Lifecycle != nil && c.Lifecycle.PreStop != nil {
+			continue
+		}
+		l := corev1.Lifecycle{}
+		if c.Lifecycle != nil {
+			l = *c.Lifecycle
+		}
+		l.PreStop = &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: int64(seconds)}}
+		c.Lifecycle, added = &l, true
+	}
+	if added {
+		grace := int64(defaultGrace)
+		if g := spec.TerminationGracePeriodSeconds; g != nil {
+			grace = *g
+		}
+		grace += int64(seconds)
+		spec.TerminationGracePeriodSeconds = &grace
+	}
 }
 
 // setImage gives the release's image to the container that it is for.

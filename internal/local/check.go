@@ -25,20 +25,19 @@ func (w *World) Check(ctx context.Context, c stages.RolloutCheck) ([]pipeline.Fi
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	k := &checking{w: w, release: c.Release, track: stages.Track{Workload: w.placed(c.Workload), Name: stages.Canary}}
+	k := &checking{w: w, kind: c.Kind, release: c.Release, track: w.placedTrack(c.Split.New)}
+	if c.Split.New.Workload.Name == "" {
+		k.track = stages.Track{Workload: w.placed(c.Workload), Name: stages.Stable}
+	}
 	from, err := readObjects(c.Release.Manifests, k.track.Workload.Namespace)
 	if err != nil {
 		return []pipeline.Finding{found(err)}, nil
 	}
 	k.ignored(from)
-	var live *appsv1.Deployment
-	if d, ok := w.state.Deployments[k.track.Workload.String()]; ok {
-		live = &d.Object
-	}
-	if live == nil && len(from.deployments) == 0 {
+	base, _, err := w.state.own(k.track, from, c.Release)
+	if errors.Is(err, errNothingLive) {
 		return k.found, nil // whoever asks knows it
 	}
-	base, err := released(live, from, k.track, c.Release)
 	if err != nil {
 		return append(k.found, found(err)), nil
 	}
@@ -49,6 +48,7 @@ func (w *World) Check(ctx context.Context, c stages.RolloutCheck) ([]pipeline.Fi
 // checking is one preflight.
 type checking struct {
 	w       *World
+	kind    string
 	release stages.Release
 	track   stages.Track
 	found   []pipeline.Finding
@@ -100,13 +100,18 @@ func (k *checking) deployment(d *appsv1.Deployment, from manifestSet) {
 		}
 	}
 	k.volumes(d)
-	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
+	switch {
+	case d.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType:
+	case k.kind == "rolling":
+		k.warn("use strategy RollingUpdate if two versions can run side by side",
+			"Deployment %s has the strategy Recreate: nobody is served from the end of its old pods until the new ones are ready", d.Name)
+	default:
 		k.found = append(k.found, pipeline.Finding{
 			Message: fmt.Sprintf("Deployment %s has the strategy Recreate, which says that two of its pods must not run at once; a canary would", d.Name),
 			Hint:    "use strategy RollingUpdate if two versions can run side by side",
 		})
 	}
-	if d.Spec.Replicas != nil && *d.Spec.Replicas == 0 {
+	if d.Spec.Replicas != nil && *d.Spec.Replicas == 0 && k.kind != "blueGreen" {
 		k.found = append(k.found, pipeline.Finding{Message: fmt.Sprintf("Deployment %s has 0 replicas", d.Name), Hint: "scale it up, so that there is something to release"})
 	}
 	if firstPort(spec) == 0 {
@@ -172,11 +177,7 @@ func (w *World) PlanTrack(ctx context.Context, t stages.Track, r stages.Release,
 	if err != nil {
 		return nil, fmt.Errorf("plan %s: %w", t, err)
 	}
-	var live *appsv1.Deployment
-	if d, ok := w.state.Deployments[t.Workload.String()]; ok {
-		live = &d.Object
-	}
-	next, err := released(live, from, t, r)
+	next, _, err := w.state.own(t, from, r)
 	if err != nil {
 		return nil, fmt.Errorf("plan %s: %w", t, err)
 	}

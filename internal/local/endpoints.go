@@ -2,14 +2,11 @@ package local
 
 import (
 	"cmp"
-	"context"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -17,7 +14,6 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/headgate-dev/headgate/internal/local/metrics"
-	"github.com/headgate-dev/headgate/internal/local/proxy"
 	"github.com/headgate-dev/headgate/stages"
 )
 
@@ -25,10 +21,10 @@ import (
 // w.mu is held.
 func (w *World) connect() {
 	for name, r := range w.state.Routes {
-		namespace, workload, _ := strings.Cut(r.Workload, "/")
-		for _, track := range []string{stages.Stable, stages.Canary} {
+		for track, b := range r.behind() {
+			namespace, workload, _ := strings.Cut(b.Workload, "/")
 			t := stages.Track{Workload: stages.Workload{Namespace: namespace, Name: workload}, Name: track}
-			w.proxy.SetEndpoints(name, track, w.serving(t, r.Service))
+			w.proxy.SetEndpoints(name, track, w.serving(t, b.Service))
 		}
 	}
 	w.connectFronts()
@@ -128,10 +124,10 @@ func (w *World) routeAll(s *state) error {
 				continue
 			}
 			svc, ok := selecting(s.Objects.services(k.Namespace), d.Object.Spec.Template.Labels, d.Object.Name)
-			if !ok || !pointsAt(route, svc.Name) {
+			if !ok || !pointsAt(route, svc.Name) || s.Routes[k.Namespace+"/"+k.Name].has(d.key()) {
 				continue
 			}
-			if err := s.route(route, k.Name, &d.Object, svc.Name); err != nil {
+			if err := s.route(route, k.Namespace+"/"+k.Name, &d.Object, svc.Name); err != nil {
 				return err
 			}
 		}
@@ -139,10 +135,10 @@ func (w *World) routeAll(s *state) error {
 	return nil
 }
 
-// route makes or mends the proxy's route for a workload.
+// route makes or mends the proxy's route of a name for a workload.
 func (s *state) route(from gatewayv1.HTTPRoute, name string, d *appsv1.Deployment, service string) error {
 	r := routing{Workload: d.Namespace + "/" + d.Name, Service: service}
-	r.Name = d.Namespace + "/" + name
+	r.Name = name
 	several := map[string]bool{}
 	for _, rule := range from.Spec.Rules {
 		for _, b := range rule.BackendRefs {
@@ -257,102 +253,4 @@ func labelName(k string) string {
 		}
 		return '_'
 	}, k)
-}
-
-// front is where pods reach a Service.
-type front struct {
-	server  *proxy.Server
-	service corev1.Service
-	port    corev1.ServicePort
-}
-
-func (f *front) close() {
-	now, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-	defer cancel()
-	_ = f.server.Close(now) // the world is at its end, or the Service is gone
-}
-
-const frontTrack = "pods"
-
-// connectFronts gives each Service an address, and the ready pods behind it.
-func (w *World) connectFronts() {
-	wanted := map[string]bool{}
-	for k := range w.state.Objects {
-		svc, ok := read[corev1.Service](w.state.Objects, k)
-		if k.Kind != "Service" || !ok || len(svc.Spec.Selector) == 0 {
-			continue
-		}
-		for _, p := range svc.Spec.Ports {
-			key := fmt.Sprintf("%s/%s:%d", k.Namespace, k.Name, p.Port)
-			wanted[key] = true
-			f, err := w.front(key, svc, p)
-			if err != nil {
-				continue // pods that ask for it find no variable, and say so
-			}
-			f.server.SetEndpoints(key, frontTrack, w.selected(k.Namespace, svc, p))
-		}
-	}
-	for key, f := range w.fronts {
-		if !wanted[key] {
-			f.close()
-			delete(w.fronts, key)
-		}
-	}
-}
-
-func (w *World) front(key string, svc corev1.Service, p corev1.ServicePort) (*front, error) {
-	if f, ok := w.fronts[key]; ok {
-		f.service, f.port = svc, p
-		return f, nil
-	}
-	server, err := proxy.NewServer(proxy.Options{})
-	if err != nil {
-		return nil, err
-	}
-	f := &front{server, svc, p}
-	h2c := p.AppProtocol != nil && *p.AppProtocol == "kubernetes.io/h2c"
-	if err := server.SetRoute(proxy.Route{Name: key, H2C: h2c, Weights: map[string]float64{frontTrack: 100}}); err != nil {
-		f.close()
-		return nil, err
-	}
-	w.fronts[key] = f
-	return f, nil
-}
-
-// selected are the addresses of all ready pods that a Service selects.
-func (w *World) selected(namespace string, svc corev1.Service, port corev1.ServicePort) []string {
-	var out []string
-	selector := labels.SelectorFromSet(svc.Spec.Selector)
-	for key, r := range w.running {
-		if ns, _, _ := strings.Cut(key, "/"); ns != namespace {
-			continue
-		}
-		for _, p := range r.pods {
-			if a, ok := p.addresses[targetPort(p.template.Spec, port)]; ok && p.ready() && selector.Matches(labels.Set(p.labels)) {
-				out = append(out, a)
-			}
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-// serviceVariables are those by which Kubernetes tells pods of Services.
-func (w *World) serviceVariables(namespace string) [][2]string {
-	var out [][2]string
-	for _, key := range slices.Sorted(maps.Keys(w.fronts)) {
-		f := w.fronts[key]
-		if ns, _, _ := strings.Cut(key, "/"); ns != namespace {
-			continue
-		}
-		name, port := variable(f.service.Name), strconv.Itoa(portOf(f.server.Address()))
-		if f.port.Port == f.service.Spec.Ports[0].Port {
-			out = append(out, [2]string{name + "_SERVICE_HOST", loopback}, [2]string{name + "_SERVICE_PORT", port},
-				[2]string{name + "_PORT", "tcp://" + f.server.Address()})
-		}
-		if f.port.Name != "" {
-			out = append(out, [2]string{name + "_SERVICE_PORT_" + variable(f.port.Name), port})
-		}
-	}
-	return out
 }

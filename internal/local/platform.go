@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -32,6 +33,9 @@ func (w *World) placed(wl stages.Workload) stages.Workload {
 
 func (w *World) placedTrack(t stages.Track) stages.Track {
 	t.Workload = w.placed(t.Workload)
+	if t.Peer.Name != "" {
+		t.Peer = w.placed(t.Peer)
+	}
 	return t
 }
 
@@ -79,10 +83,10 @@ func (w *World) SetTrack(ctx context.Context, t stages.Track, r stages.Release, 
 	defer w.mu.Unlock()
 	t = w.placedTrack(t)
 	err := w.change(func(s *state) error {
-		if t.Name == stages.Stable {
-			return w.setStable(s, t, r, replicas)
+		if t.Name == stages.Canary {
+			return w.setCanary(s, t, r, replicas)
 		}
-		return w.setCanary(s, t, r, replicas)
+		return w.setOwn(s, t, r, replicas)
 	})
 	if err == nil {
 		err = w.followRoutes()
@@ -93,14 +97,9 @@ func (w *World) SetTrack(ctx context.Context, t stages.Track, r stages.Release, 
 	return nil
 }
 
-// followRoutes makes the proxy have the routes of the state, and no others;
-// w.mu is held.
+// followRoutes makes the proxy have the routes of the state, those of Services,
+// and no others; w.mu is held.
 func (w *World) followRoutes() error {
-	for _, r := range w.proxy.Routes() {
-		if _, ok := w.state.Routes[r.Name]; !ok {
-			w.proxy.RemoveRoute(r.Name)
-		}
-	}
 	for name, r := range w.state.Routes {
 		if _, ok := w.proxy.Route(name); ok {
 			continue
@@ -129,9 +128,9 @@ func (w *World) setCanary(s *state, t stages.Track, r stages.Release, replicas i
 	if err != nil {
 		return err
 	}
-	var live *appsv1.Deployment
-	if d, ok := s.Deployments[t.Workload.String()]; ok {
-		live = &d.Object
+	stable, live := s.Deployments[t.Workload.String()], (*appsv1.Deployment)(nil)
+	if stable.UID != "" {
+		live = &stable.Object
 	}
 	base, err := released(live, from, t, r)
 	if err != nil {
@@ -141,6 +140,7 @@ func (w *World) setCanary(s *state, t stages.Track, r stages.Release, replicas i
 		return err
 	}
 	d := deployment{UID: now.UID, Object: *canaryOf(base, t, replicas), Run: r.Run.ID, Made: now.Made}
+	d.configure(from, r, stable.Config)
 	d.Object.Labels = map[string]string{trackLabel: t.Name}
 	if !there {
 		d.UID = randomSuffix(10)
@@ -162,61 +162,6 @@ func (w *World) setCanary(s *state, t stages.Track, r stages.Release, replicas i
 func hasImage(d *appsv1.Deployment, r stages.Release) bool {
 	i, err := whichContainer(d.Spec.Template.Spec.Containers, r)
 	return err == nil && d.Spec.Template.Spec.Containers[i].Image == r.Image
-}
-
-func (w *World) setStable(s *state, t stages.Track, r stages.Release, replicas int) error {
-	from, err := readObjects(r.Manifests, t.Workload.Namespace)
-	if err != nil {
-		return err
-	}
-	now, there := s.Deployments[t.Workload.String()]
-	first := !there || now.Run != "" && now.Run == r.Run.ID
-	d := deployment{UID: now.UID}
-	var live *appsv1.Deployment
-	switch {
-	case !there:
-		d.UID, d.Run = randomSuffix(10), r.Run.ID
-	case first:
-		d.Run, d.Made, live = now.Run, now.Made, &now.Object
-	default: // From now on it is the user's, whoever made it first.
-		live = &now.Object
-	}
-	next, err := released(live, from, t, r)
-	if err != nil {
-		return err
-	}
-	if replicas >= 0 {
-		next.Spec.Replicas = new32(replicas)
-	}
-	if err := w.pin(s, next); err != nil {
-		return err
-	}
-	d.Object = *next
-	for _, k := range from.order {
-		_, have := s.Objects[k]
-		if have && (first || k.Kind == "HTTPRoute") {
-			continue // a manifest knows nothing of the weights of a running rollout
-		}
-		s.Objects[k] = from.objects[k]
-		if first && !have {
-			d.Made = append(slices.Clone(d.Made), k)
-		}
-	}
-	if !first {
-		w.adopt(s, t)
-	}
-	s.Deployments[d.key()] = d
-	return w.routeAll(s)
-}
-
-// adopt takes from the canary what was made for it, since stable needs it from
-// now on.
-func (w *World) adopt(s *state, t stages.Track) {
-	key := trackKey(stages.Track{Workload: t.Workload, Name: stages.Canary})
-	if d, ok := s.Deployments[key]; ok {
-		d.Made = nil
-		s.Deployments[key] = d
-	}
 }
 
 // pin replaces tags by digests, so that a later build does not change what
@@ -285,28 +230,37 @@ func (w *World) remove(ctx context.Context, t stages.Track) error {
 	switch {
 	case !ok:
 		return nil
-	case t.Name == stages.Stable && d.Run == "":
+	case t.Name != stages.Canary && d.Run == "":
 		return &NotOursError{t.Workload}
 	}
 	err := w.change(func(s *state) error {
-		delete(s.Deployments, trackKey(t))
-		for _, k := range d.Made {
-			delete(s.Objects, k)
-		}
-		if t.Name != stages.Stable {
-			return nil
-		}
-		for name, r := range s.Routes {
-			if r.Workload == t.Workload.String() {
-				delete(s.Routes, name)
-			}
-		}
+		s.remove(trackKey(t))
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	return w.followRoutes()
+}
+
+// remove takes a Deployment away, with what was made for it and the routes that
+// lead nowhere then.
+func (s *state) remove(key string) {
+	for _, k := range s.Deployments[key].Made {
+		delete(s.Objects, k)
+	}
+	delete(s.Deployments, key)
+	maps.DeleteFunc(s.Routes, func(_ string, r routing) bool {
+		if len(r.Colours) == 0 {
+			return r.Workload == key
+		}
+		for _, b := range r.Colours {
+			if _, ok := s.Deployments[b.Workload]; ok {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // wait waits until done, which is asked with w.mu held.

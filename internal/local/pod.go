@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
@@ -17,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/headgate-dev/headgate/internal/local/pods"
+	"github.com/headgate-dev/headgate/stages"
 )
 
 const loopback = "127.0.0.1"
@@ -217,7 +219,7 @@ func (w *World) container(d deployment, facts podFacts, c corev1.Container, p *l
 	made = pods.Container{Spec: c, Dir: i.Dir, Addresses: map[int32]string{}}
 	ce := containerEnv{
 		pod: facts, container: c, program: i.Program, ports: map[int32]int{},
-		services: w.serviceVariables(d.Object.Namespace), local: w.localVariables(d), objects: w.state.Objects,
+		services: w.serviceVariables(d.Object.Namespace), local: w.localVariables(d), objects: d.visible(w.state.Objects),
 	}
 	for _, port := range c.Ports {
 		if a, ok := p.addresses[port.ContainerPort]; ok {
@@ -275,7 +277,7 @@ func portOf(address string) int {
 func (w *World) localVariables(d deployment) [][2]string {
 	track := d.Object.Spec.Template.Labels[trackLabel]
 	if track == "" {
-		track = "stable"
+		track = cmp.Or(d.Colour, stages.Stable)
 	}
 	return [][2]string{
 		{"HEADGATE_LOCAL_TRACK", track},

@@ -32,6 +32,12 @@ type state struct {
 	Deployments map[string]deployment `json:"deployments"`
 	Objects     objectSet             `json:"objects"`
 	Routes      map[string]routing    `json:"routes"`
+	// Selectors are those of Services that were switched, by namespace/name;
+	// what a manifest says of them is of before.
+	Selectors map[string]map[string]string `json:"selectors,omitempty"`
+	// Saved is what tracks were before a run changed them in place, by the
+	// track's key and then by what it is.
+	Saved map[string]map[string]savedTrack `json:"saved,omitempty"`
 	// Addresses are those of the last time: proxy, prometheus, redis.
 	Addresses map[string]string `json:"addresses"`
 }
@@ -46,6 +52,11 @@ type deployment struct {
 	Run string `json:"run,omitempty"`
 	// Made are the objects that were made for it and go with it.
 	Made []objectKey `json:"made,omitempty"`
+	// Colour is blue or green, where a run has said so.
+	Colour string `json:"colour,omitempty"`
+	// Config are ConfigMaps and Secrets of its release, which its pods see in
+	// place of those of the world.
+	Config objectSet `json:"config,omitempty"`
 }
 
 func (d deployment) key() string { return d.Object.Namespace + "/" + d.Object.Name }
@@ -64,6 +75,15 @@ type routing struct {
 	// "" for the one that selects its pods.
 	Workload string `json:"workload"`
 	Service  string `json:"service,omitempty"`
+	// Colours are the Deployments of a route between blue and green, in place
+	// of Workload and Service.
+	Colours map[string]backing `json:"colours,omitempty"`
+}
+
+// backing is what stands behind a route for one colour.
+type backing struct {
+	Workload string `json:"workload"`
+	Service  string `json:"service,omitempty"`
 }
 
 func newState() *state {
@@ -78,6 +98,7 @@ func (s *state) clone() *state {
 	c := *s
 	c.Images, c.Tags, c.Deployments = maps.Clone(s.Images), maps.Clone(s.Tags), maps.Clone(s.Deployments)
 	c.Objects, c.Routes, c.Addresses = maps.Clone(s.Objects), maps.Clone(s.Routes), maps.Clone(s.Addresses)
+	c.Selectors, c.Saved = maps.Clone(s.Selectors), maps.Clone(s.Saved)
 	return &c
 }
 

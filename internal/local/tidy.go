@@ -1,6 +1,9 @@
 package local
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // keptTags is how many images without a Deployment are kept for later.
 const keptTags = 20
@@ -8,7 +11,15 @@ const keptTags = 20
 // tidy forgets images that nothing runs and no tag names, with their files.
 func (w *World) tidy() {
 	used := map[string]bool{}
-	for _, d := range w.state.Deployments {
+	all := slices.Collect(maps.Values(w.state.Deployments))
+	for _, saved := range w.state.Saved { // which may be put back
+		for _, t := range saved {
+			if t.Deployment != nil {
+				all = append(all, *t.Deployment)
+			}
+		}
+	}
+	for _, d := range all {
 		for _, c := range d.Object.Spec.Template.Spec.Containers {
 			used[c.Image] = true
 		}

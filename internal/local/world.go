@@ -327,6 +327,9 @@ func (w *World) change(edit func(s *state) error) error {
 	if err := edit(next); err != nil {
 		return err
 	}
+	if err := next.point(); err != nil {
+		return err
+	}
 	if err := saveState(StatePath(w.opts.Dir), next); err != nil {
 		return err
 	}

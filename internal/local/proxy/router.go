@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/headgate-dev/headgate/pipeline"
 	"github.com/headgate-dev/headgate/stages"
@@ -20,11 +21,12 @@ type Store interface {
 	Save(Route) error
 }
 
-// Router splits one route of a [Server] between stable and canary.
+// Router splits one route of a [Server] between two tracks.
 type Router struct {
-	s     *Server
-	store Store
-	name  string
+	s        *Server
+	store    Store
+	name     string
+	old, new string
 }
 
 var (
@@ -33,21 +35,42 @@ var (
 	_ stages.WeightPlanner = (*Router)(nil)
 )
 
-// NewRouter returns the router of a route, which must have been given to
-// [Server.SetRoute] by the time it is used. A weight is saved before the proxy
-// goes by it.
+// NewRouter returns the router of a route between stable and canary. The route
+// must have been given to [Server.SetRoute] by the time it is used. A weight is
+// saved before the proxy goes by it.
 func NewRouter(s *Server, store Store, route string) *Router {
-	return &Router{s: s, store: store, name: route}
+	return &Router{s: s, store: store, name: route, old: stages.Stable, new: stages.Canary}
 }
 
-// Name returns "httpRoute namespace/name".
-func (r *Router) Name() string { return "httpRoute " + r.name }
+// Between returns the router of the same route between two other tracks, such
+// as those of blue/green.
+func (r *Router) Between(old, next string) *Router {
+	out := *r
+	out.old, out.new = old, next
+	return &out
+}
+
+// Name returns "httpRoute namespace/name", or the route's own name where that
+// says what kind it is.
+func (r *Router) Name() string { return display(r.name) }
+
+func display(route string) string {
+	if strings.Contains(route, " ") {
+		return route
+	}
+	return stages.HTTPRouteRouter + " " + route
+}
 
 // MissingError reports a route that the proxy does not have.
 type MissingError struct{ Route string }
 
 // Error names the route.
-func (e *MissingError) Error() string { return "there is no HTTPRoute " + e.Route }
+func (e *MissingError) Error() string {
+	if strings.Contains(e.Route, " ") {
+		return "there is no " + e.Route
+	}
+	return "there is no HTTPRoute " + e.Route
+}
 
 // Hint says what to do about it.
 func (e *MissingError) Hint() string {
@@ -66,13 +89,13 @@ func (r *Router) read(ctx context.Context) (Route, error) {
 	return rt, nil
 }
 
-// Weight reads what share the canary gets.
+// Weight reads what share the new track gets.
 func (r *Router) Weight(ctx context.Context) (float64, error) {
 	rt, err := r.read(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("read weight of %s: %w", r.Name(), err)
 	}
-	return rt.Weights[stages.Canary], nil
+	return rt.Weights[r.new], nil
 }
 
 // SetWeight moves the share from one to another; see [stages.Router].
@@ -93,24 +116,24 @@ func (r *Router) move(ctx context.Context, from, to float64) error {
 	if err != nil {
 		return err
 	}
-	switch now := rt.Weights[stages.Canary]; {
+	switch now := rt.Weights[r.new]; {
 	case near(now, to): // Perhaps by a call that died before it could say so.
 	case !near(now, from):
 		return r.drift(percent(now), percent(from))
 	default:
-		rt.Weights = shared(to)
+		rt.Weights = r.shared(to)
 	}
 	return r.write(ctx, rt)
 }
 
-// shared gives the canary a share and stable the rest.
-func shared(canary float64) map[string]float64 {
+// shared gives the new track a share and the old one the rest.
+func (r *Router) shared(share float64) map[string]float64 {
 	w := map[string]float64{}
-	if canary < 100 {
-		w[stages.Stable] = 100 - canary
+	if share < 100 {
+		w[r.old] = 100 - share
 	}
-	if canary > 0 {
-		w[stages.Canary] = canary
+	if share > 0 {
+		w[r.new] = share
 	}
 	return w
 }
@@ -138,9 +161,9 @@ func (r *Router) write(ctx context.Context, rt Route) error {
 	case !ok:
 		return errors.New("read saved route: it was not saved")
 	case !maps.Equal(saved.Weights, rt.Weights):
-		return r.drift(weights(saved.Weights), weights(rt.Weights))
+		return r.drift(r.weights(saved.Weights), r.weights(rt.Weights))
 	case !maps.Equal(now.Weights, rt.Weights):
-		return r.drift(weights(now.Weights), weights(rt.Weights))
+		return r.drift(r.weights(now.Weights), r.weights(rt.Weights))
 	}
 	return nil
 }
@@ -150,7 +173,7 @@ func (r *Router) drift(found, want string) error {
 }
 
 // Check finds out whether the route could be split; it changes nothing.
-func (r *Router) Check(ctx context.Context, _ stages.RolloutCheck) ([]pipeline.Finding, error) {
+func (r *Router) Check(ctx context.Context, c stages.RolloutCheck) ([]pipeline.Finding, error) {
 	rt, err := r.read(ctx)
 	if e, ok := errors.AsType[*MissingError](err); ok {
 		return []pipeline.Finding{{Message: e.Error(), Hint: e.Hint()}}, nil
@@ -158,10 +181,15 @@ func (r *Router) Check(ctx context.Context, _ stages.RolloutCheck) ([]pipeline.F
 	if err != nil {
 		return nil, fmt.Errorf("check %s: %w", r.Name(), err)
 	}
-	if w := rt.Weights[stages.Canary]; w != 0 {
+	if w := rt.Weights[r.new]; w != 0 {
 		return []pipeline.Finding{{
-			Message: fmt.Sprintf("%s gives %s of its traffic to the canary already", r.Name(), percent(w)),
+			Message: fmt.Sprintf("%s gives %s of its traffic to %s already", r.Name(), percent(w), the(r.new)),
 			Hint:    "an earlier run is not finished: headgate recover puts it right",
+		}}, nil
+	}
+	if c.Traffic != nil && len(c.Traffic.Match) > 0 {
+		return []pipeline.Finding{{
+			Message: "without a cluster, match: has no effect; requests are split by weight alone", Warning: true,
 		}}, nil
 	}
 	return nil, nil
@@ -175,7 +203,7 @@ func (r *Router) PlanWeight(ctx context.Context, to float64) (pipeline.PlannedWr
 	}
 	return pipeline.PlannedWrite{
 		Thing: pipeline.Thing{Kind: "route", Name: r.Name()}, Verb: "setWeight",
-		Summary: fmt.Sprintf("%s of the traffic of %s to the canary, which has %s now", percent(to), r.Name(), percent(rt.Weights[stages.Canary])),
+		Summary: fmt.Sprintf("%s of the traffic of %s to %s, which has %s now", percent(to), r.Name(), the(r.new), percent(rt.Weights[r.new])),
 	}, nil
 }
 
@@ -188,6 +216,14 @@ func percent(f float64) string {
 }
 
 // weights writes the shares of both tracks.
-func weights(w map[string]float64) string {
-	return percent(w[stages.Stable]) + " on stable and " + percent(w[stages.Canary]) + " on the canary"
+func (r *Router) weights(w map[string]float64) string {
+	return percent(w[r.old]) + " on " + r.old + " and " + percent(w[r.new]) + " on " + the(r.new)
+}
+
+// the names a track in a sentence.
+func the(track string) string {
+	if track == stages.Canary {
+		return "the canary"
+	}
+	return track
 }

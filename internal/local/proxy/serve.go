@@ -75,9 +75,12 @@ func (s *Server) admit(r *http.Request) *flight {
 	host := hostOf(r.Host)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rt := s.match(host, r.URL.Path, false)
+	rt := s.match(host, r.URL.Path, named)
 	if rt == nil && isHere(host) {
-		rt = s.match(host, r.URL.Path, true)
+		rt = s.match(host, r.URL.Path, anyName)
+	}
+	if rt == nil && isHere(host) && s.onlyFallbacks() {
+		rt = s.match(host, r.URL.Path, fallback)
 	}
 	if rt == nil || r.Method == http.MethodConnect {
 		return nil
@@ -89,15 +92,35 @@ func (s *Server) admit(r *http.Request) *flight {
 	return f
 }
 
+// matching is what routes a request may be given to: those that are for its
+// host, those for other hosts, too, or the fallbacks among these.
+type matching int
+
+const (
+	named matching = iota
+	anyName
+	fallback
+)
+
+// onlyFallbacks reports whether there are no other routes; mu is held.
+func (s *Server) onlyFallbacks() bool {
+	for _, rt := range s.routes {
+		if rt.set && !rt.Fallback {
+			return false
+		}
+	}
+	return true
+}
+
 // match returns the route that fits best; mu is held.
-func (s *Server) match(host, path string, anyHost bool) *routing {
+func (s *Server) match(host, path string, m matching) *routing {
 	var best *routing
 	var of rank
 	for _, rt := range s.routes {
-		if !rt.set {
+		if !rt.set || m != named && rt.Fallback != (m == fallback) {
 			continue
 		}
-		k, ok := rt.fits(host, path, anyHost)
+		k, ok := rt.fits(host, path, m != named)
 		if !ok {
 			continue
 		}

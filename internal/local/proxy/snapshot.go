@@ -14,6 +14,8 @@ const kind = "local"
 type snapshot struct {
 	Router  string             `json:"router"`
 	Route   string             `json:"route"`
+	Old     string             `json:"old,omitempty"`
+	New     string             `json:"new,omitempty"`
 	Weights map[string]float64 `json:"weights"`
 }
 
@@ -29,7 +31,11 @@ func FromSnapshot(s *Server, store Store, was json.RawMessage) (*Router, error) 
 	if err != nil {
 		return nil, err
 	}
-	return NewRouter(s, store, snap.Route), nil
+	r := NewRouter(s, store, snap.Route)
+	if snap.New == "" {
+		return r, nil
+	}
+	return r.Between(snap.Old, snap.New), nil
 }
 
 func readSnapshot(was json.RawMessage) (snapshot, error) {
@@ -52,7 +58,7 @@ func (r *Router) Snapshot(ctx context.Context) (json.RawMessage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", r.Name(), err)
 	}
-	b, err := json.Marshal(snapshot{Router: kind, Route: r.name, Weights: rt.Weights})
+	b, err := json.Marshal(snapshot{Router: kind, Route: r.name, Old: r.old, New: r.new, Weights: rt.Weights})
 	if err != nil {
 		return nil, fmt.Errorf("save %s: %w", r.Name(), err)
 	}
@@ -74,7 +80,7 @@ func (r *Router) restore(ctx context.Context, was json.RawMessage) error {
 		return err
 	}
 	if s.Route != r.name {
-		return fmt.Errorf("the snapshot is of HTTPRoute %s", s.Route)
+		return fmt.Errorf("the snapshot is of %s", display(s.Route))
 	}
 	r.s.writing.Lock()
 	defer r.s.writing.Unlock()
