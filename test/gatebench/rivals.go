@@ -23,8 +23,11 @@ type Rule struct {
 // its own documentation shows.
 func Rivals() []Rule {
 	return []Rule{
-		{"fixed 5 %, 5 m window", FiveMinutes}, {"fixed 5 %, clean window", CleanMinute},
-		{"Argo Rollouts", Argo}, {"Flagger", Flagger}, {"Kayenta", Kayenta},
+		{"fixed 5 %, 5 m window", FiveMinutes},
+		{"fixed 5 %, clean window", CleanMinute},
+		{"Argo Rollouts", Argo},
+		{"Flagger", Flagger},
+		{"Kayenta", Kayenta},
 	}
 }
 

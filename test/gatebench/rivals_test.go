@@ -32,7 +32,7 @@ func TestRivalsRollBackAsOftenAsTheyDoElsewhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const runs = 300
 			s := gatebench.Plain(name, test.rate, test.stable, test.canary)
-			s.History = 0
+			s.History = 4
 			var got [5]int
 			for run := range runs {
 				trace := s.Draw(run)
