@@ -2,10 +2,15 @@ package stages
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/headgate-dev/headgate/pipeline"
 )
+
+// paceTime bounds the one write after a promotion that did not get ready.
+const paceTime = 2 * time.Second
 
 // Finish gives the release to the user's Deployment while the canary carries
 // the load, brings traffic back to it, and removes the canary.
@@ -69,10 +74,29 @@ func (r *canaryRun) promote(ctx context.Context) error {
 		return err
 	}
 	r.scope.Progress("%s takes the release while the canary carries the load", r.workload())
-	if err := r.parts.awaitReady(ctx, r.scope, r.stable(), awaiting{live.Replicas, r.Ready.Value}); err != nil {
+	err = r.parts.awaitReady(ctx, r.scope, r.stable(), awaiting{live.Replicas, r.Ready.Value})
+	if err := r.ownPace(ctx, err); err != nil {
 		return err
 	}
 	return r.settle(ctx, Stable)
+}
+
+// ownPace gives stable its own rules for rolling updates back, even if it did
+// not get ready, of which err tells.
+func (r *canaryRun) ownPace(ctx context.Context, err error) error {
+	pacer, ok := r.parts.Platform.(Pacer)
+	if !ok || r.counts() {
+		return err
+	}
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), paceTime)
+		defer cancel()
+		return errors.Join(err, pacer.OwnPace(ctx, r.stable()))
+	}
+	return r.scope.Do(ctx, pipeline.Change{
+		Thing: r.workloadThing(), Key: "its own pace",
+		Make: func(ctx context.Context) error { return pacer.OwnPace(ctx, r.stable()) },
+	})
 }
 
 // trafficBack makes the route what it was before the rollout.

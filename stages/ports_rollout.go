@@ -24,6 +24,16 @@ type Restorer interface {
 	RestoreTrack(ctx context.Context, was json.RawMessage, hurry bool) error
 }
 
+// Comparer can be implemented by a [Platform] that can tell whether a release
+// with manifests is live already.
+type Comparer interface {
+	// Unchanged reports whether the track, which is the workload's own or a
+	// colour, runs the release, and all that its manifests hold is in the
+	// cluster as they say, so that SetTrack would change nothing but its size.
+	// Where that cannot be known it is false. It changes nothing.
+	Unchanged(ctx context.Context, t Track, release Release) (bool, error)
+}
+
 // Autoscaler is what changes the number of a workload's pods.
 type Autoscaler struct {
 	// Kind is HorizontalPodAutoscaler or ScaledObject, "" where nothing scales
@@ -82,6 +92,14 @@ type Resizer interface {
 	Size(ctx context.Context, t Track) (int, error)
 	// Resize sets it; it does not wait.
 	Resize(ctx context.Context, t Track, replicas int) error
+}
+
+// Pacer can be implemented by a [Platform] whose SetTrack makes the stable track
+// take a release faster than its own rules say while a canary stands in for it.
+type Pacer interface {
+	// OwnPace makes the track's rules what they were. It does not wait, a track
+	// that has its own rules is left alone, and twice is no error.
+	OwnPace(ctx context.Context, t Track) error
 }
 
 // Revisioner can be implemented by a [Platform] that can tell the pods of a

@@ -69,7 +69,7 @@ func expect(what string, ok bool) error {
 func stableIs(image string) func(w *town) error {
 	return func(w *town) error {
 		u := w.units[stableAt]
-		return expect("stable", len(w.units) == 1 && u != nil && u.Image == image && u.Ready >= w.need && w.routes[mainRoute][canaryAt] == 0)
+		return expect("stable", len(w.units) == 1 && u != nil && u.Image == image && u.Ready >= w.need && !u.fast && w.routes[mainRoute][canaryAt] == 0)
 	}
 }
 

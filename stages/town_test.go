@@ -53,6 +53,10 @@ type town struct {
 	// drains is how long the pods of present templates go on serving.
 	drains  int
 	without bool // no Restorer
+	// applied are the manifests that a place has taken, by their text; the
+	// release's are in manifests, "" for those that no one can compare.
+	applied   map[string]string
+	manifests string
 
 	past  []moment
 	ended map[string]time.Time // when a place has lost its traffic
@@ -72,6 +76,8 @@ type unit struct {
 	fallen  bool
 	Version int `json:"version"`
 	by      string
+	// fast is a unit that takes releases at another pace than its own.
+	fast bool
 }
 
 func (u *unit) pods() int {
@@ -94,7 +100,7 @@ func newTown(at ...string) *town {
 	w := &town{
 		units: map[string]*unit{}, hpas: map[string]*stages.Autoscaler{}, need: 5,
 		errors: func(string, string, float64) float64 { return 0 },
-		moved:  func(string, float64) {}, ended: map[string]time.Time{}, life: &life{},
+		moved:  func(string, float64) {}, applied: map[string]string{}, ended: map[string]time.Time{}, life: &life{},
 	}
 	for _, place := range at {
 		w.units[place] = &unit{Image: oldImage, Replicas: 5, Ready: 5, Version: 1}
@@ -316,7 +322,7 @@ func (w *town) parts() *stages.Parts {
 		RouterOf: w.routerOf,
 		Gates:    gates.Providers{Metrics: w},
 		Manifests: func(context.Context, stages.Manifests) ([]json.RawMessage, error) {
-			return []json.RawMessage{[]byte(`{}`)}, nil
+			return []json.RawMessage{[]byte(`{"is":"` + w.manifests + `"}`)}, nil
 		},
 	}
 }

@@ -47,7 +47,11 @@ func (p townPlatform) SetTrack(ctx context.Context, t stages.Track, r stages.Rel
 			u.Replicas = replicas
 			u.Ready = min(u.Ready, replicas)
 		}
+		u.fast = t.Name == stages.Stable && p.units[canaryAt] != nil && !r.Shared
 		p.take(at, u, r.Image)
+		if len(r.Manifests) > 0 {
+			p.applied[at] = string(r.Manifests[0])
+		}
 		if a := p.hpas[at]; a != nil && p.brings > 0 {
 			a.Min = p.brings
 		}
@@ -55,6 +59,17 @@ func (p townPlatform) SetTrack(ctx context.Context, t stages.Track, r stages.Rel
 			p.hpas[at] = &stages.Autoscaler{Kind: a.Kind, Workload: t.Workload, Name: "copy", Min: replicas, Max: a.Max}
 		}
 	})
+}
+
+func (p townPlatform) Unchanged(ctx context.Context, t stages.Track, r stages.Release) (same bool, err error) {
+	err = p.read(ctx, func() {
+		same = p.manifests != "" && p.units[place(t)].Image == r.Image && p.applied[place(t)] == string(r.Manifests[0])
+	})
+	return same, err
+}
+
+func (p townPlatform) OwnPace(ctx context.Context, t stages.Track) error {
+	return p.change(ctx, "own pace of "+place(t), func() { p.units[place(t)].fast = false })
 }
 
 // take gives a unit an image; its former pods go as the new ones come.

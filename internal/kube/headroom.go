@@ -22,19 +22,7 @@ func (k *checking) quota(q corev1.ResourceQuota, need peak, pod podNeeds) {
 	if len(q.Spec.Scopes) > 0 || q.Spec.ScopeSelector != nil {
 		return // It may not count these pods at all.
 	}
-	var short []string
-	for name, n := range need.of(pod) {
-		hard, limited := q.Status.Hard[name]
-		if !limited {
-			continue
-		}
-		room := hard.DeepCopy()
-		room.Sub(q.Status.Used[name])
-		if n.Cmp(room) > 0 {
-			short = append(short, fmt.Sprintf("%s: %s needed, %s left", name, n.String(), room.String()))
-		}
-	}
-	if len(short) > 0 {
+	if short := tooMuch(q, need, pod); len(short) > 0 {
 		k.fail("raise the quota, or make the new track smaller", "ResourceQuota %s has no room for %d more pods (%s)", q.Name, need.pods, strings.Join(sorted(short), "; "))
 	}
 	for name := range q.Status.Hard {
@@ -50,6 +38,23 @@ func (k *checking) quota(q corev1.ResourceQuota, need peak, pod podNeeds) {
 			}
 		}
 	}
+}
+
+// tooMuch names what a quota has no room for.
+func tooMuch(q corev1.ResourceQuota, need peak, pod podNeeds) []string {
+	var short []string
+	for name, n := range need.of(pod) {
+		hard, limited := q.Status.Hard[name]
+		if !limited {
+			continue
+		}
+		room := hard.DeepCopy()
+		room.Sub(q.Status.Used[name])
+		if n.Cmp(room) > 0 {
+			short = append(short, fmt.Sprintf("%s: %s needed, %s left", name, n.String(), room.String()))
+		}
+	}
+	return short
 }
 
 // of is the peak as quotas count it.

@@ -57,6 +57,7 @@ var (
 	_ stages.Resizer   = (*Platform)(nil)
 	_ stages.Scaler    = (*Platform)(nil)
 	_ stages.Drainer   = (*Platform)(nil)
+	_ stages.Pacer     = (*Platform)(nil)
 
 	_ stages.Revisioner = (*Platform)(nil)
 )

@@ -293,12 +293,22 @@ func (w *waiter) diagnose(o *observed) (Problem, bool) {
 			delete(w.since, key)
 		}
 	}
-	for _, q := range w.problems {
+	for i, q := range w.problems {
+		if o.hurried() && (q.Code == Quota || q.Code == Unschedulable) {
+			w.problems[i].Grace = Patient // There is room as old pods go.
+			continue
+		}
 		if q.Grace != Patient && time.Since(w.since[q.key()]) >= q.Grace {
 			return q, true
 		}
 	}
 	return Problem{}, false
+}
+
+// hurried reports whether the track may start all of its pods at once, more
+// than there may be room for.
+func (o observed) hurried() bool {
+	return o.deployment != nil && o.deployment.Annotations[surgeAnnotation] != ""
 }
 
 // patience is how long nothing may happen.

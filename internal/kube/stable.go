@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/headgate-dev/headgate/stages"
@@ -86,19 +87,28 @@ func (p *Platform) promote(ctx context.Context, live *unstructured.Unstructured,
 	if err != nil && !IsNotFound(err) {
 		return err
 	}
+	if canary != nil && (!ours(canary) || canary.GetDeletionTimestamp() != nil) {
+		canary = nil // It has no say, or none any more.
+	}
 	basis := ""
-	if canary != nil && ours(canary) {
+	if canary != nil {
 		basis = canary.GetAnnotations()[basisAnnotation]
 	}
 	if err := p.applyOthers(ctx, objs.others, t.Workload, pr.release.Run); err != nil {
 		return err
 	}
-	if canary != nil && ours(canary) {
+	if canary != nil {
 		if err := p.adopt(ctx, canary); err != nil {
 			return err
 		}
 	}
-	return p.take(ctx, live, objs, taking{promotion: pr, basis: basis})
+	how := taking{promotion: pr, basis: basis}
+	if canary != nil && !pr.release.Shared {
+		if how.fast, err = p.fast(ctx, live, objs, how); err != nil {
+			return err
+		}
+	}
+	return p.take(ctx, live, objs, how)
 }
 
 // taking is how a live Deployment takes a release.
@@ -107,6 +117,25 @@ type taking struct {
 	// basis is the version that it must still have, or be the release; "" where
 	// any will do.
 	basis string
+	// fast starts all of the release's pods at once, where the strategy is the
+	// user's own; see [hasten].
+	fast bool
+}
+
+// on returns the live Deployment with the release, at the pace that it shall
+// take it.
+func (how taking) on(live *unstructured.Unstructured, objs objects) (*unstructured.Unstructured, error) {
+	next, err := how.promotion.on(live, objs)
+	if err != nil {
+		return nil, err
+	}
+	if objs.workload != nil { // Its strategy is that of the manifest.
+		annotate(next, surgeAnnotation, "")
+	}
+	if how.fast {
+		return next, hasten(next)
+	}
+	return next, ownPace(next)
 }
 
 // take writes a release into a live Deployment.
@@ -122,6 +151,10 @@ func (p *Platform) take(ctx context.Context, live *unstructured.Unstructured, ob
 			}
 		}
 		_, err = p.c.Update(ctx, deployments(), next, Write{})
+		if how.fast && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err)) {
+			how.fast = false // A policy may not want so many pods at once.
+			continue
+		}
 		if err == nil || !IsConflict(err) || try == conflictTries {
 			return refusedSleep(err, how.release)
 		}
