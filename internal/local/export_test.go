@@ -1,10 +1,13 @@
 package local
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/headgate-dev/headgate/stages"
 )
@@ -50,4 +53,36 @@ func FreePort(w *World) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.freePort()
+}
+
+// Reselect gives a Service a selector, as somebody else would.
+func Reselect(w *World, namespace, name string, selector map[string]string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.change(func(s *state) error {
+		s.Selectors = map[string]map[string]string{namespace + "/" + name: selector}
+		return nil
+	})
+}
+
+// Annotate gives a Service an annotation.
+func Annotate(w *World, namespace, name, key, value string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.change(func(s *state) error {
+		k := objectKey{"Service", namespace, name}
+		svc, _ := read[corev1.Service](s.Objects, k)
+		svc.Annotations = map[string]string{key: value}
+		raw, err := json.Marshal(svc)
+		s.Objects[k] = raw
+		return err
+	})
+}
+
+// ServiceText is a Service as it is now.
+func ServiceText(w *World, namespace, name string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	svc, _ := read[corev1.Service](w.state.Objects, objectKey{"Service", namespace, name})
+	return fmt.Sprintf("%v %v %v", svc.Spec.Selector, svc.Spec.Ports, svc.Annotations)
 }

@@ -96,9 +96,7 @@ func (w *World) expose(k objectKey, h2c bool, pods []string) {
 		Name: serviceRoute(k), H2C: h2c, Fallback: true, Weights: map[string]float64{frontTrack: 100},
 		Hosts: []string{k.Name, k.Name + ".localhost", k.Name + "." + k.Namespace, k.Name + "." + k.Namespace + ".svc", k.Name + "." + k.Namespace + ".svc.cluster.local"},
 	}
-	if _, switched := w.state.Selectors[k.Namespace+"/"+k.Name]; switched {
-		r.Fallback = false // the pipeline's own
-	}
+	r.Last = len(w.main) > 0 && !w.main[k]
 	if now, ok := w.proxy.Route(r.Name); !ok || !reflect.DeepEqual(now, r) {
 		if w.proxy.SetRoute(r) != nil {
 			return // a name that no host has

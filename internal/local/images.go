@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/headgate-dev/headgate/stages"
 )
 
@@ -72,6 +74,18 @@ func (s *images) program(name, tag string) (Program, error) {
 		return p, nil
 	}
 	return Program{}, &UnmappedError{Image: name}
+}
+
+// skips reports whether all containers of pods are left out, so that there is
+// nothing to run.
+func (s *images) skips(spec corev1.PodSpec) bool {
+	for _, c := range spec.Containers {
+		name, tag, _ := splitImage(c.Image)
+		if p, err := s.program(name, tag); err != nil || !p.Skip {
+			return false
+		}
+	}
+	return true
 }
 
 // make makes the image of a name as it is now: the same program gives the same

@@ -67,7 +67,14 @@ func (w *World) router(t stages.Traffic, split stages.Split) (stages.Router, err
 	case "", stages.ReplicasRouter:
 		return nil, errNoRatio
 	case stages.ServiceRouter:
-		return &serviceSwitch{w: w, key: objectKey{"Service", namespace, name}, split: split}, nil
+		r := &serviceSwitch{w: w, key: objectKey{"Service", namespace, name}, split: split}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !w.main[r.key] {
+			w.main[r.key] = true
+			w.connect()
+		}
+		return r, nil
 	case stages.HTTPRouteRouter:
 	default:
 		if key = kind + " " + key; t.Upstream.Value != "" {

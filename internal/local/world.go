@@ -62,6 +62,7 @@ type World struct {
 	state   *state
 	running map[string]*running // by namespace/name
 	fronts  map[string]*front   // of Services, by namespace/name and port
+	main    map[objectKey]bool  // Services that a pipeline switches
 	ports   map[int]bool        // that were given to pods
 	scraped []metrics.Target    // as Prometheus was told the last time
 	usage   *usage
@@ -122,7 +123,7 @@ func Open(ctx context.Context, o Options) (*World, error) {
 	}
 	w := &World{
 		opts: o, lock: lock, images: &images{dir: filepath.Join(o.Dir, "images"), programs: o.Programs},
-		running: map[string]*running{}, fronts: map[string]*front{}, ports: map[int]bool{},
+		running: map[string]*running{}, fronts: map[string]*front{}, main: map[objectKey]bool{}, ports: map[int]bool{},
 		changed: make(chan struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	if err := w.open(ctx); err != nil {
@@ -205,7 +206,7 @@ func (w *World) begin() error {
 		}
 		for i := range m.deployments {
 			d := deployment{UID: randomSuffix(10), Object: m.deployments[i]}
-			if _, there := s.Deployments[d.key()]; there {
+			if _, there := s.Deployments[d.key()]; there || w.images.skips(d.Object.Spec.Template.Spec) {
 				continue
 			}
 			if err := w.pin(s, &d.Object); err != nil {

@@ -28,10 +28,12 @@ type Route struct {
 	// Weights are the percentages of the tracks, 100 together; a track that
 	// is not named gets nothing.
 	Weights map[string]float64 `json:"weights"`
-	// Fallback is for a route that stands for a Service. Requests that name no
-	// host but this machine go by it only while there is no route of another
-	// kind.
+	// Fallback is for a route that stands for a Service. Requests for hosts that
+	// no route names go by it, whatever they are for, while there is no route of
+	// another kind.
 	Fallback bool `json:"fallback,omitempty"`
+	// Last makes a fallback give way to those that are not.
+	Last bool `json:"last,omitempty"`
 }
 
 // parts of a percent are what weights are counted in.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -79,6 +80,90 @@ func TestRouterConforms(t *testing.T) {
 			Patience:     5 * time.Second,
 		}
 	})
+}
+
+// TestRouterOfColoursConforms: between blue and green, both ways.
+func TestRouterOfColoursConforms(t *testing.T) {
+	portstest.RouterColours(t, func(t *testing.T) portstest.ColoursFixture {
+		s := start(t)
+		set(t, s, map[string]float64{"blue": 100})
+		r := proxy.NewRouter(s, &memory{}, shop)
+		return portstest.ColoursFixture{
+			RouterFixture: portstest.RouterFixture{
+				Router: r.Between("blue", "green"),
+				State: func(*testing.T) string {
+					rt, _ := s.Route(shop)
+					return fmt.Sprint(rt)
+				},
+				Patience: 20 * time.Second,
+			},
+			Back: func(*testing.T) stages.Router { return r.Between("green", "blue") },
+		}
+	})
+}
+
+// TestSnapshotKnowsItsTracks: who goes on with a run knows nothing else.
+func TestSnapshotKnowsItsTracks(t *testing.T) {
+	s := start(t)
+	set(t, s, map[string]float64{"green": 100})
+	r := proxy.NewRouter(s, &memory{}, shop).Between("green", "blue")
+	was, err := r.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.SetWeight(t.Context(), 0, 100); err != nil {
+		t.Fatal(err)
+	}
+	again, err := proxy.FromSnapshot(s, &memory{}, was)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, err := again.Weight(t.Context()); w != 100 || err != nil {
+		t.Errorf("got weight %v, %v, want 100 on blue", w, err)
+	}
+}
+
+// TestFallbacksAreForWhatNothingElseIsFor: a Service has no hosts of its own.
+func TestFallbacksAreForWhatNothingElseIsFor(t *testing.T) {
+	s := start(t)
+	add := func(name string, fallback bool, hosts ...string) {
+		t.Helper()
+		r := proxy.Route{Name: name, Hosts: hosts, Fallback: fallback, Weights: map[string]float64{name: 100}}
+		if err := s.SetRoute(r); err != nil {
+			t.Fatal(err)
+		}
+		s.SetEndpoints(name, name, nil) // 503 says that the route was found
+	}
+	status := func(host string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode
+	}
+	s.RemoveRoute(shop)
+	add("service shop/user", true, "user.localhost")
+	for _, host := range []string{"user.localhost", "shop.example", "127.0.0.1"} {
+		if got := status(host); got != http.StatusServiceUnavailable {
+			t.Errorf("with a Service alone, %s is answered %d", host, got)
+		}
+	}
+	add("shop/other", false, "other.example")
+	for host, want := range map[string]int{"user.localhost": 503, "shop.example": 404, "127.0.0.1": 503, "other.example": 503} {
+		if got := status(host); got != want {
+			t.Errorf("beside an HTTPRoute, %s is answered %d, want %d", host, got, want)
+		}
+	}
+	if c := s.Counts("shop/other"); c["shop/other"].Requests != 2 {
+		t.Errorf("the HTTPRoute got %v, want 127.0.0.1 and its own host", c)
+	}
 }
 
 func TestWeightIsSavedBeforeTheProxyGoesByIt(t *testing.T) {

@@ -79,7 +79,7 @@ func (s *Server) admit(r *http.Request) *flight {
 	if rt == nil && isHere(host) {
 		rt = s.match(host, r.URL.Path, anyName)
 	}
-	if rt == nil && isHere(host) && s.onlyFallbacks() {
+	if rt == nil && s.onlyFallbacks() { // a Service asks for no host
 		rt = s.match(host, r.URL.Path, fallback)
 	}
 	if rt == nil || r.Method == http.MethodConnect {
@@ -124,11 +124,19 @@ func (s *Server) match(host, path string, m matching) *routing {
 		if !ok {
 			continue
 		}
-		if c := k.compare(of); best == nil || c > 0 || c == 0 && rt.Name < best.Name {
+		if c := k.compare(of); best == nil || c > 0 || c == 0 && rt.before(best) {
 			best, of = rt, k
 		}
 	}
 	return best
+}
+
+// before decides between routes that fit alike.
+func (rt *routing) before(other *routing) bool {
+	if rt.Last != other.Last {
+		return other.Last
+	}
+	return rt.Name < other.Name
 }
 
 // leave counts a request out.
