@@ -165,7 +165,7 @@ func (b *BlueGreenStage) Run(ctx context.Context, s *pipeline.Scope) error {
 		switch {
 		case deploying || !now.old.Exists:
 			return firstDeployment{parts: b.parts, track: blue, release: release, gate: b.Gate.Value, judged: b.pauses(), ready: b.Ready.Value}.run(ctx, s)
-		case unneeded(now.old, release):
+		case b.parts.unneeded(ctx, now.split.Old, now.old, release):
 			s.Progress("%s already runs %s and has the traffic; nothing is changed", now.split.Old, release.Image)
 			b.parts.setOutputs(s, release, now.split.Old, s.Now())
 			return nil

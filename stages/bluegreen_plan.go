@@ -182,7 +182,7 @@ func (b *BlueGreenStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.
 		return plan, err
 	}
 	b.parts.planPermissions(&plan, b.check(now))
-	release, done, err := b.parts.planRelease(ctx, s, &plan, planning{b.taking(), now.old, now.split.New})
+	release, done, err := b.parts.planRelease(ctx, s, &plan, planning{taking: b.taking(), live: now.old, track: now.split.New, active: now.split.Old})
 	if err != nil || done {
 		return plan, err
 	}

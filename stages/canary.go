@@ -116,7 +116,7 @@ func (c *CanaryStage) Run(ctx context.Context, s *pipeline.Scope) error {
 		return firstDeployment{
 			parts: c.parts, track: c.stable(), release: release, gate: c.Gate.Value, judged: c.pauses(), ready: c.Ready.Value,
 		}.run(ctx, s)
-	case unneeded(live, release):
+	case c.parts.unneeded(ctx, c.stable(), live, release):
 		s.Progress("%s already runs %s; nothing is changed", c.workload(), release.Image)
 		c.parts.setOutputs(s, release, c.stable(), s.Now())
 		return nil

@@ -44,7 +44,7 @@ func (c *CanaryStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipeli
 	}
 	if live.Exists {
 		all = append(all, preflightProbe(ctx, s, c.Traffic.Probe)...)
-		if c.Traffic.Replicas.Value && !unneeded(live, check.Release) {
+		if c.Traffic.Replicas.Value && !c.parts.unneeded(ctx, c.stable(), live, check.Release) {
 			all = append(all, c.parts.preflightDrain(ctx, draining{
 				workload: c.workload(), live: live, key: "traffic.drain", set: c.placed(Release{}).Drain > 0, at: c.Traffic.Pos,
 			})...)
@@ -85,11 +85,10 @@ func (c *CanaryStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pla
 	if err != nil {
 		return plan, err
 	}
-	release, done, err := c.parts.planRelease(ctx, s, &plan, planning{c.taking(), live, Track{Workload: c.workload(), Name: Stable}})
+	release, done, err := c.parts.planRelease(ctx, s, &plan, planning{c.taking(), live, c.stable(), c.stable(), c.placed})
 	if err != nil || done {
 		return plan, err
 	}
-	release = c.placed(release)
 	for _, name := range c.gates() {
 		plan.Queries = append(plan.Queries, c.parts.planGate(ctx, s, name, c.parts.Platform.Selector(c.stable()))...)
 	}
@@ -98,6 +97,9 @@ func (c *CanaryStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pla
 	}
 	size := max(1, live.Replicas)
 	plan.Peak[c.workload().String()] = 2*size + live.Surge
+	if _, ok := c.parts.Platform.(Pacer); ok && !c.Traffic.Replicas.Value {
+		plan.Peak[c.workload().String()] = 3 * size // where there is room
+	}
 	return plan, c.planRollout(ctx, &plan, release, size)
 }
 

@@ -29,7 +29,10 @@ func (p *Parts) planPermissions(plan *pipeline.Plan, check RolloutCheck) {
 type planning struct {
 	taking taking
 	live   Live
-	track  Track
+	// track is the one that takes the release, active the one that live is of.
+	track, active Track
+	// dressed says how the release's pods are to be; nil leaves them.
+	dressed func(Release) Release
 }
 
 // planRelease reads the release as far as it is known before the run, and
@@ -37,16 +40,22 @@ type planning struct {
 // live already.
 func (p *Parts) planRelease(ctx context.Context, s *pipeline.Scope, plan *pipeline.Plan, what planning) (release Release, done bool, err error) {
 	release, err = p.readRelease(ctx, s, what.taking)
+	if what.dressed != nil {
+		release = what.dressed(release)
+	}
 	switch {
 	case errors.Is(err, pipeline.ErrNotYetKnown):
 		plan.Unknown = append(plan.Unknown, "the image: "+what.taking.image.Raw+" is known once that stage has run; the diffs show the present one")
 		if release, err = p.readManifests(ctx, s, what.taking); err != nil {
 			return release, false, err
 		}
+		if what.dressed != nil {
+			release = what.dressed(release)
+		}
 		release.Image = presentImage(what.live, what.taking.container.Value)
 	case err != nil:
 		return release, false, err
-	case unneeded(what.live, release):
+	case p.unneeded(ctx, what.active, what.live, release):
 		plan.Unknown = append(plan.Unknown, "nothing would be written: the release is live already")
 		return release, true, nil
 	}
@@ -60,9 +69,21 @@ func (p *Parts) planRelease(ctx context.Context, s *pipeline.Scope, plan *pipeli
 	return release, false, nil
 }
 
-// unneeded reports whether the release is live already.
-func unneeded(live Live, release Release) bool {
-	return live.Exists && live.ImageFor(release) == release.Image && len(release.Manifests) == 0
+// unneeded reports whether the release is live already: the image, and all
+// that its manifests say. Where the platform cannot tell, it is not.
+func (p *Parts) unneeded(ctx context.Context, t Track, live Live, release Release) bool {
+	if !live.Exists || live.ImageFor(release) != release.Image {
+		return false
+	}
+	if len(release.Manifests) == 0 {
+		return true
+	}
+	comparer, ok := p.Platform.(Comparer)
+	if !ok {
+		return false
+	}
+	same, err := comparer.Unchanged(ctx, t, release)
+	return err == nil && same // A rollout too many does no harm; it is judged.
 }
 
 // presentImage stands for an image that is not known yet.

@@ -86,8 +86,13 @@ func (r *RollingStage) thing() pipeline.Thing {
 // readRelease evaluates the release, with its drain.
 func (r *RollingStage) readRelease(ctx context.Context, s *pipeline.Scope) (Release, error) {
 	release, err := r.parts.readRelease(ctx, s, r.taking())
+	return r.draining(release), err
+}
+
+// draining gives the release the stage's drain.
+func (r *RollingStage) draining(release Release) Release {
 	release.Drain = int(r.Drain.Value / time.Second)
-	return release, err
+	return release
 }
 
 // Run updates the workload and judges it.
@@ -107,7 +112,7 @@ func (r *RollingStage) Run(ctx context.Context, s *pipeline.Scope) error {
 	case begun:
 	case !live.Exists || deploying:
 		return firstDeployment{parts: r.parts, track: t, release: release, gate: r.Gate.Value, judged: r.Bake.Value, ready: r.Ready.Value}.run(ctx, s)
-	case unneeded(live, release):
+	case r.parts.unneeded(ctx, t, live, release):
 		s.Progress("%s already runs %s; nothing is changed", r.workload(), release.Image)
 		r.parts.setOutputs(s, release, t, s.Now())
 		return nil

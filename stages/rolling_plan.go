@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/headgate-dev/headgate/pipeline"
 )
@@ -41,7 +40,7 @@ func (r *RollingStage) Preflight(ctx context.Context, s *pipeline.Scope) []pipel
 		check.Release = release
 	}
 	all = append(all, ask(ctx, at, r.parts.Platform, check)...)
-	if !unneeded(live, check.Release) {
+	if !r.parts.unneeded(ctx, r.stable(), live, check.Release) {
 		all = append(all, r.parts.preflightDrain(ctx, draining{workload: r.workload(), live: live, key: "drain", set: r.Drain.Value > 0, at: at})...)
 	}
 	return append(all, r.parts.preflightGates(ctx, s, distinct([]string{r.Gate.Value}), r.stable())...)
@@ -59,11 +58,10 @@ func (r *RollingStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pl
 	if err != nil {
 		return plan, err
 	}
-	release, done, err := r.parts.planRelease(ctx, s, &plan, planning{r.taking(), live, r.stable()})
+	release, done, err := r.parts.planRelease(ctx, s, &plan, planning{r.taking(), live, r.stable(), r.stable(), r.draining})
 	if err != nil || done {
 		return plan, err
 	}
-	release.Drain = int(r.Drain.Value / time.Second)
 	for _, name := range distinct([]string{r.Gate.Value}) {
 		plan.Queries = append(plan.Queries, r.parts.planGate(ctx, s, name, r.parts.Platform.Selector(r.stable()))...)
 	}

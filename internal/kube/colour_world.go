@@ -83,8 +83,13 @@ func (b colourWorld) fromPeer(objs *objects, manifest, live *unstructured.Unstru
 		return fmt.Errorf("deployment %s has no selector", base.GetName())
 	}
 	var ms marks
+	var known map[string]string
+	if live != nil {
+		known, _, _ = unstructured.NestedStringMap(live.Object, "spec", "selector", "matchLabels")
+	}
 	switch {
-	case live != nil:
+	case live != nil: // The same as when it was made, or its pods would be spread by its peer's.
+		ms = marksBetween(d.Spec.Template.Labels, known)
 	case b.peerNS != b.ns: // Apart already; what says the colour follows it.
 		ms = ofColours(d.Spec.Selector.MatchLabels, coloursOf(b.track))
 	default:
@@ -94,7 +99,6 @@ func (b colourWorld) fromPeer(objs *objects, manifest, live *unstructured.Unstru
 	}
 	u := recoloured(base, ms, b.track, b.ns)
 	if live != nil {
-		known, _, _ := unstructured.NestedStringMap(live.Object, "spec", "selector", "matchLabels")
 		labels := templateLabels(u)
 		if labels == nil {
 			labels = map[string]string{}
@@ -108,6 +112,9 @@ func (b colourWorld) fromPeer(objs *objects, manifest, live *unstructured.Unstru
 	}
 	objs.notes = append(objs.notes, "made from "+from)
 	for _, m := range ms {
+		if live != nil {
+			break // They have it already.
+		}
 		objs.notes = append(objs.notes, fmt.Sprintf("its pods have %s=%s", m.Key, m.Canary))
 	}
 	objs.workload = u

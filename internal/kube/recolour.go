@@ -55,6 +55,18 @@ func chooseMarks(selector, template map[string]string, svcs []corev1.Service, c 
 	return append(ms, m), nil
 }
 
+// marksBetween finds the labels by which the pods that a colour's Deployment
+// knows differ from those of its peer.
+func marksBetween(peer, known map[string]string) marks {
+	var out marks
+	for _, k := range slices.Sorted(maps.Keys(known)) {
+		if v, ok := peer[k]; ok && v != known[k] {
+			out = append(out, mark{Key: k, Stable: v, Canary: known[k]})
+		}
+	}
+	return out
+}
+
 // apply returns labels as the new colour has them.
 func (ms marks) apply(labels map[string]string) map[string]string {
 	for _, m := range ms {
