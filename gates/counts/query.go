@@ -193,6 +193,17 @@ func buckets(bounds []float64) []string {
 	return []string{bucketLabel + "=~" + strconv.Quote(strings.Join(append(les, `\+Inf`), "|"))}
 }
 
+// PodMetrics returns the query for the samples of several metrics at once, told
+// apart by their label __name__. The metric of q is not used.
+func (q Query) PodMetrics(since, at time.Time, metrics ...string) (string, error) {
+	q.Metric = ""
+	s, err := q.Selector(fmt.Sprintf("__name__=~%q", strings.Join(metrics, "|")))
+	if err != nil {
+		return "", err
+	}
+	return s + "[" + Duration(at.Sub(since)) + "]", nil
+}
+
 // Duration writes a time as PromQL does, in milliseconds where it must.
 func Duration(d time.Duration) string {
 	if d%time.Second == 0 {
