@@ -67,7 +67,7 @@ func remarks(expr parser.Expr) []remark {
 	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
 		switch n := n.(type) {
 		case *parser.Call:
-			if counts(n) && aggregates(n.Args[0]) {
+			if growth(n) && aggregates(n.Args[0]) {
 				add(n.Func.Name+" of an aggregate sees no counter resets, and takes every restart of a pod for a burst",
 					"aggregate the rates: sum("+n.Func.Name+"(…))")
 			}
@@ -86,8 +86,8 @@ func remarks(expr parser.Expr) []remark {
 	return out
 }
 
-// counts reports whether a call turns a counter into what it grew by.
-func counts(c *parser.Call) bool {
+// growth reports whether a call turns a counter into what it grew by.
+func growth(c *parser.Call) bool {
 	switch c.Func.Name {
 	case "rate", "irate", "increase":
 		return len(c.Args) == 1
@@ -108,7 +108,7 @@ func aggregates(e parser.Expr) bool {
 // perSeries reports whether e is a rate that has not been aggregated.
 func perSeries(e parser.Expr) bool {
 	c, ok := unparen(e).(*parser.Call)
-	return ok && counts(c)
+	return ok && growth(c)
 }
 
 func unparen(e parser.Expr) parser.Expr {

@@ -32,23 +32,37 @@ func binaryFigures(ctx context.Context, s settings, dir string, out io.Writer) e
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "headgate version: %s; %s\n", start, against(start, startGoal))
-	fmt.Fprintf(out, "headgate validate, %d stages: %s; %s\n", stages, validate, against(validate, validateGoal))
+	fmt.Fprintf(out, "headgate version: %s; %s\n", start, against(start.wall, startGoal))
+	fmt.Fprintf(out, "headgate validate, %d stages: %s; %s\n", stages, validate, against(validate.wall, validateGoal))
+	nothing, err := times(ctx, s.process, "true")
+	if err != nil {
+		return nil //nolint:nilerr // a system without the program has nothing to compare with
+	}
+	fmt.Fprintf(out, "a program that does nothing, on this machine at this load: %s\n", nothing)
 	return nil
 }
 
-// times measures a program from start to end, once more than counts, so that
-// what it reads is in memory.
-func times(ctx context.Context, n int, args ...string) (sample, error) {
-	var s sample
+// starts is what a program took from start to end, as its user waits, and of
+// the processor; the two part where others want the processor, too.
+type starts struct{ wall, processor sample }
+
+func (s starts) String() string {
+	return fmt.Sprintf("%s; processor median %s", s.wall, short(s.processor.median()))
+}
+
+// times starts a program, once more than counts, so that what it reads is in
+// memory.
+func times(ctx context.Context, n int, args ...string) (starts, error) {
+	var s starts
 	for i := range n + 1 {
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 		began := time.Now()
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
+			return starts{}, fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
 		}
-		if i > 0 {
-			s = append(s, time.Since(began))
+		if took := time.Since(began); i > 0 {
+			s.wall = append(s.wall, took)
+			s.processor = append(s.processor, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
 		}
 	}
 	return s, nil

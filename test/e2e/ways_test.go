@@ -67,7 +67,7 @@ func ways() []way {
 			place: (*shop).placeBlueBehindRoute, live: deploymentImages("user-service-blue", "user-service-green"),
 		},
 		{
-			name:  "blueGreen by nginx",
+			name: "blueGreen by nginx", closes: true,
 			stage: "blueGreen:\n      deployment: user-service\n      traffic: {nginx: front, drain: 6s}\n      steps: [{setWeight: 50%}, {pause: 2s}]\n      bake: 2s",
 			place: (*shop).placeBlueBehindNginx, users: (*shop).frontPort, live: deploymentImages("user-service-blue", "user-service-green"),
 		},
