@@ -6,17 +6,17 @@ import "fmt"
 func Preface(runs int) string {
 	return fmt.Sprintf(`# How well gates decide
 
-Written by %[1]smake bench-gates%[1]s, which fails when a goal is missed; do not edit it. Every
-cell is %[2]d simulated rollouts with fixed seeds whose truth is known. Unless it
+Written by %[1]sgo run ./test/gatebench/cmd%[1]s, which fails when a goal is missed; do not
+edit it. Every cell is %[2]d simulated rollouts with fixed seeds whose truth is known. Unless it
 says otherwise a canary gets 10 %% of the requests for five minutes, and
 Prometheus scrapes every 15 s. A cell says how many rollouts were rolled back,
 and where these are at least half, the median of when. For a good release it is
 false alarms: less is better. For a bad one more and sooner is better.
 
 Our columns are printed **bold**. They count what a simulated Prometheus has
-scraped, through the code that gates run. *strict* compares with no tolerance and
-no guard, *default* is what %[1]serrorRate: {compare: stable}%[1]s does. Rules of
-others are re-implementations of what their documentation says, each with one of
+scraped, and judge it by the packages gates/counts and gates/stats, which no gate
+of a pipeline file uses yet. *strict* compares with no tolerance and no guard,
+*default* with a tolerance of 1.1 and all guards. Rules of others are re-implementations of what their documentation says, each with one of
 its settings, and get the exact counts without any delay, which flatters them:
 
 - **fixed 5 %%**: every 30 s, the error rate of a window over a limit of 5 %%; no
@@ -33,8 +33,7 @@ Times are those of the requests that decide. A gate knows of them one and a half
 scrapes later, once they have been scraped from all pods.
 
 A goal for false rollbacks leaves room for three standard errors, as any number of
-runs must; other goals are floors. The method is told in
-[How a gate decides](how-a-gate-decides.md).
+runs must; other goals are floors.
 
 `, "`", runs)
 }

@@ -31,7 +31,7 @@ func Strict(alpha float64) Setting {
 	}
 }
 
-// Default is what a gate does that says no more than compare: stable.
+// Default compares with the tolerance and the guards that a gate is to have.
 func Default() Setting {
 	return Setting{
 		Name:    "default",
