@@ -126,7 +126,7 @@ func TestExpressionsCannotHang(t *testing.T) {
 	if got || err == nil || !strings.Contains(err.Error(), "it takes too long") {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if d := time.Since(start); d > 5*time.Second {
+	if d := time.Since(start); d > time.Minute {
 		t.Errorf("took %s", d)
 	}
 }
