@@ -85,7 +85,9 @@ func (c *CanaryStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pla
 	if err != nil {
 		return plan, err
 	}
-	release, done, err := c.parts.planRelease(ctx, s, &plan, planning{c.taking(), live, c.stable(), c.stable(), c.placed})
+	release, done, err := c.parts.planRelease(ctx, s, &plan, planning{
+		taking: c.taking(), live: live, track: c.stable(), active: c.stable(), dressed: c.placed,
+	})
 	if err != nil || done {
 		return plan, err
 	}

@@ -58,7 +58,9 @@ func (r *RollingStage) Plan(ctx context.Context, s *pipeline.Scope) (pipeline.Pl
 	if err != nil {
 		return plan, err
 	}
-	release, done, err := r.parts.planRelease(ctx, s, &plan, planning{r.taking(), live, r.stable(), r.stable(), r.draining})
+	release, done, err := r.parts.planRelease(ctx, s, &plan, planning{
+		taking: r.taking(), live: live, track: r.stable(), active: r.stable(), dressed: r.draining,
+	})
 	if err != nil || done {
 		return plan, err
 	}

@@ -110,7 +110,10 @@ func (s *shop) serve(version string, failing bool) {
 	s.mu.Lock()
 	s.version, s.failing = version, failing
 	s.mu.Unlock()
-	time.Sleep(100 * time.Millisecond) // no bubble: real requests see it
+	// No bubble: real requests see it, more than may be under way.
+	for seen, end := s.asked.Load()+20, time.Now().Add(20*time.Second); s.asked.Load() < seen && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // release does what each act should come to.
@@ -217,7 +220,7 @@ func visit(t *testing.T, address string) {
 	_ = server.Listener.Close()
 	server.Listener = listener
 	server.Start()
-	for deadline := time.Now().Add(5 * time.Second); s.asked.Load() < 20 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); s.asked.Load() < 20 && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond) // no bubble: real requests are waited for
 	}
 	server.CloseClientConnections()

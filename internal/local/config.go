@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -63,12 +64,7 @@ func (d deployment) visible(all objectSet) objectSet {
 func configRefs(spec corev1.PodSpec, namespace string) []objectKey {
 	found := map[objectKey]bool{}
 	eachConfigRef(spec, func(kind string, name *string) { found[objectKey{kind, namespace, *name}] = true })
-	return slices.SortedFunc(maps.Keys(found), func(a, b objectKey) int {
-		if a.String() < b.String() {
-			return -1
-		}
-		return 1
-	})
+	return slices.SortedFunc(maps.Keys(found), func(a, b objectKey) int { return strings.Compare(a.String(), b.String()) })
 }
 
 // eachConfigRef shows the name of each ConfigMap and Secret that containers

@@ -2,7 +2,6 @@ package gatebench
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/headgate-dev/headgate/gates/counts"
@@ -58,23 +57,4 @@ func (t *Trace) Scrape() []counts.Series {
 	pods(StableName, t.stable, -s.History)
 	pods(CanaryName, t.canary, 0)
 	return out
-}
-
-// Reset makes the counters of a series begin again at a moment, as a process
-// that is started anew does. What they count stays the same.
-func Reset(s *counts.Series, at time.Time) {
-	base := math.NaN()
-	for i := range s.Points {
-		p := &s.Points[i]
-		if p.Time.Before(at) {
-			continue
-		}
-		if math.IsNaN(base) {
-			base = 0
-			if i > 0 {
-				base = s.Points[i-1].Value
-			}
-		}
-		p.Value -= base
-	}
 }
