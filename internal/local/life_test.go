@@ -362,3 +362,22 @@ func series(t *testing.T, w *local.World, query string) map[string]string {
 	t.Fatalf("no sample of %s", query)
 	return nil
 }
+
+// TestAddressTakenMeanwhile: a world whose address of the last time somebody
+// else has now opens at another one.
+func TestAddressTakenMeanwhile(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	w := open(t, o)
+	before := w.ProxyURL()
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// Where somebody was quicker, it is taken without this test.
+	if l, err := net.Listen("tcp", strings.TrimPrefix(before, "http://")); err == nil {
+		defer l.Close()
+	}
+	if now := open(t, o).ProxyURL(); now == before || now == "" {
+		t.Errorf("it is at %q, which is taken", now)
+	}
+}

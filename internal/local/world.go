@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -231,26 +230,29 @@ func (w *World) begin() error {
 // is possible.
 func (w *World) listen() error {
 	var err error
-	at := func(name string) string { return free(w.state.Addresses[name]) }
-	listen := w.opts.Listen
-	if listen == "" {
-		listen = at(proxyAddress)
-	}
-	if w.proxy, err = proxy.NewServer(proxy.Options{Listen: listen}); err != nil {
-		if w.opts.Listen != "" {
-			return &listenError{address: listen, err: err}
+	if w.opts.Listen != "" {
+		if w.proxy, err = proxy.NewServer(proxy.Options{Listen: w.opts.Listen}); err != nil {
+			return &listenError{address: w.opts.Listen, err: err}
 		}
+	} else if w.proxy, err = again(w.state.Addresses[proxyAddress], func(at string) (*proxy.Server, error) {
+		return proxy.NewServer(proxy.Options{Listen: at})
+	}); err != nil {
 		return err
 	}
 	dir := filepath.Join(w.opts.Dir, "metrics")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("open the local world: %w", err)
 	}
-	w.metrics, err = metrics.Open(metrics.Options{Dir: dir, Listen: at(prometheusAddress), ScrapeInterval: w.opts.ScrapeInterval})
+	w.metrics, err = again(w.state.Addresses[prometheusAddress], func(at string) (*metrics.Server, error) {
+		return metrics.Open(metrics.Options{Dir: dir, Listen: at, ScrapeInterval: w.opts.ScrapeInterval})
+	})
 	if err != nil {
 		return err
 	}
-	if w.redis, err = redis.Open(redis.Options{Listen: at(redisAddress), Snapshot: w.redisPath()}); err != nil {
+	w.redis, err = again(w.state.Addresses[redisAddress], func(at string) (*redis.Server, error) {
+		return redis.Open(redis.Options{Listen: at, Snapshot: w.redisPath()})
+	})
+	if err != nil {
 		return err
 	}
 	if w.usage, err = w.openUsage(); err != nil {
@@ -280,17 +282,15 @@ func (e *listenError) Hint() string {
 	return "end what listens at " + e.address + ", or name another address in local.listen; without it a free one is taken"
 }
 
-// free returns the address if nobody listens there, else "".
-func free(address string) string {
-	if address == "" {
-		return ""
+// again opens a server at the address that it had the last time, else at a free
+// one: others may have taken it since, be it by a connection of their own.
+func again[T any](address string, open func(listen string) (T, error)) (T, error) {
+	if address != "" {
+		if s, err := open(address); err == nil {
+			return s, nil
+		}
 	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return ""
-	}
-	_ = l.Close()
-	return address
+	return open("")
 }
 
 // upAgain waits until what the state names serves; what does not is told, for
