@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
@@ -102,14 +100,7 @@ func (s *shop) placeFront(service string) {
 	}
 	s.readyDeployment(service)
 	s.readyDeployment("front")
-	s.await("nginx answers", 20*time.Second, func() bool {
-		resp, err := http.Get(s.frontPort() + "/profile/1")
-		if err != nil {
-			return false
-		}
-		_ = resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
+	s.served(s.frontPort(), "")
 }
 
 // frontPort is the address of nginx on this machine.

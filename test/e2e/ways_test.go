@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -216,12 +217,37 @@ type crowd struct {
 	closes bool
 }
 
+// served waits until an address answers users several times in a row: ports of
+// nodes and routes come some seconds after pods are ready.
+func (s *shop) served(base, host string) {
+	s.t.Helper()
+	well := 0
+	s.await(base+" answers", 30*time.Second, func() bool {
+		req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, base+"/profile/1", nil)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		req.Host, req.Close = host, true
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			well = 0
+			return false
+		}
+		_ = resp.Body.Close()
+		if well++; resp.StatusCode != http.StatusOK {
+			well = 0
+		}
+		return well >= 5
+	})
+}
+
 func (s *shop) crowd(w way) *crowd {
 	s.t.Helper()
 	base, host := shared.gateway, s.host
 	if w.users != nil {
 		base, host = w.users(s), ""
 	}
+	s.served(base, host)
 	kept := load.Config{Rate: 100, Timeout: 6 * time.Second}
 	if w.recycled {
 		kept.PerConnection = 10 // about 3 s, which is less than pods drain
