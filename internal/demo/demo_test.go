@@ -190,11 +190,12 @@ func TestVisitWaitsForTheService(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var out bytes.Buffer
+	var out said
 	visited := make(chan error, 1)
 	go func() { visited <- demo.Visit(ctx, "http://"+address, 100, &out) }()
-	for range 2 {
+	for n := range 2 {
 		visit(t, address)
+		out.await(t, "waiting for http://"+address, n+2)
 	}
 	cancel()
 	if err := <-visited; err != nil {
@@ -228,7 +229,35 @@ func visit(t *testing.T, address string) {
 	if got := s.asked.Load(); got < 20 {
 		t.Fatalf("got %d requests, want 20", got)
 	}
-	time.Sleep(300 * time.Millisecond) // until it is noticed that nobody is there
+}
+
+// said is what was written so far.
+type said struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *said) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// await waits until something was said so many times.
+func (s *said) await(t *testing.T, what string, times int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); strings.Count(s.String(), what) < times; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%q was not said %d times:\n%s", what, times, s)
+		}
+		time.Sleep(5 * time.Millisecond) // no bubble: real connections end meanwhile
+	}
 }
 
 func TestVisitRefusesWhatItCannotAsk(t *testing.T) {
